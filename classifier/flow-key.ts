@@ -1,0 +1,62 @@
+import { ETHERTYPE, MIN_ETHERTYPE, PROTO } from './headers.ts';
+import { L3, type Parsed } from './parsed.ts';
+
+/** A flow key is this many int32 words. */
+export const FLOW_KEY_WORDS = 11;
+
+/** Set in word 0 for a fragment's key, so that it never equals a conversation's. */
+const FRAGMENT_MARK = 1 << 16;
+
+/**
+ * Writes the key of the frame's flow (DESIGN section 1): 5-tuple and VLANs of a transport conversation; addresses,
+ * protocol and VLANs without ports; addresses, protocol, identification and VLANs for a fragment; MAC addresses,
+ * EtherType and VLANs without IP. Keys of different flows differ, but for stacks of three tags and more, where a
+ * shared key only makes two flows wait for each other.
+ * @param key receives FLOW_KEY_WORDS words
+ */
+export function flowKey(key: Int32Array, p: Parsed): void {
+  let vlans = p.vlanCount;
+  for (let i = 0; i < p.vlanCount; i++) vlans = ((vlans << 12) | (vlans >>> 20)) ^ (p.vlanTci[i]! & 0xfff);
+  key[1] = vlans;
+  if (p.l3 === L3.ip4 || p.l3 === L3.ip6) {
+    key[0] = (p.l3 << 8) | (p.proto & 0xff) | (p.isFragment === 1 ? FRAGMENT_MARK : 0);
+    key[2] = p.src0;
+    key[3] = p.src1;
+    key[4] = p.src2;
+    key[5] = p.src3;
+    key[6] = p.dst0;
+    key[7] = p.dst1;
+    key[8] = p.dst2;
+    key[9] = p.dst3;
+    key[10] = p.isFragment === 1 ? p.fragId : (p.srcPort << 16) | (p.dstPort & 0xffff);
+    return;
+  }
+  const type = p.etherType < MIN_ETHERTYPE ? 0 : p.etherType;
+  key[0] = p.l3 << 8;
+  key[2] = p.srcMacHigh;
+  key[3] = p.srcMacLow;
+  key[4] = p.dstMacHigh;
+  key[5] = p.dstMacLow;
+  key[6] = p.l3 === L3.arp ? ETHERTYPE.arp : type;
+  key[7] = 0;
+  key[8] = 0;
+  key[9] = 0;
+  key[10] = 0;
+}
+
+/** @returns a well mixed hash of the key, any int32 */
+export function hashFlowKey(key: Int32Array): number {
+  let h = 0x9e3779b9 | 0;
+  for (let i = 0; i < FLOW_KEY_WORDS; i++) {
+    h = Math.imul(h ^ key[i]!, 0x85ebca6b);
+    h ^= h >>> 15;
+  }
+  h = Math.imul(h, 0xc2b2ae35);
+  return h ^ (h >>> 16);
+}
+
+/** @returns whether frames of the flow must never overtake each other: TCP, SCTP and everything that is not IP */
+export function isOrdered(p: Parsed): boolean {
+  if (p.l3 !== L3.ip4 && p.l3 !== L3.ip6) return true;
+  return p.proto === PROTO.tcp || p.proto === PROTO.sctp;
+}

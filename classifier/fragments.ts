@@ -1,0 +1,144 @@
+import { FLOW_KEY_WORDS, flowKey, hashFlowKey } from './flow-key.ts';
+import type { Parsed } from './parsed.ts';
+import { REASON, type Reason } from './verdict.ts';
+
+/** Packets in fragments that are followed at once; the oldest gives way, and its later fragments are held. */
+const MAX_PACKETS = 1024;
+/** Linux keeps an incomplete packet this long (ipfrag_time). */
+const TIMEOUT_NS = 30e9;
+/** A packet is at most 65,535 bytes in units of 8: one bit each (RFC 791 §3.1). */
+const MAP_WORDS = 8192 / 32;
+const BUCKETS = 4096;
+
+/**
+ * Remembers what was decided about first fragments, so that later ones, which have no ports, share their fate.
+ * Bounded in packets and time, allocates only when it is made. An overlap (RFC 5722) spoils the whole packet.
+ */
+export class FragmentTable {
+  readonly #keys = new Int32Array(MAX_PACKETS * FLOW_KEY_WORDS);
+  readonly #maps = new Int32Array(MAX_PACKETS * MAP_WORDS);
+  readonly #decisions = new Int32Array(MAX_PACKETS);
+  readonly #spoiled = new Uint8Array(MAX_PACKETS);
+  readonly #used = new Uint8Array(MAX_PACKETS);
+  readonly #bornNs = new Float64Array(MAX_PACKETS);
+  readonly #seenUnits = new Int32Array(MAX_PACKETS);
+  /** Units of the whole packet, 0 until the last fragment was seen. */
+  readonly #allUnits = new Int32Array(MAX_PACKETS);
+  readonly #next = new Int32Array(MAX_PACKETS);
+  readonly #bucket = new Int32Array(MAX_PACKETS);
+  readonly #buckets = new Int32Array(BUCKETS).fill(-1);
+  readonly #key = new Int32Array(FLOW_KEY_WORDS);
+  #hand = 0;
+  /** What was decided about the first fragment of the packet that `follow` found. */
+  decision = 0;
+
+  /**
+   * Records the first fragment of a packet and what was decided about it.
+   * @returns 0, or the reason for which the fragment is held
+   */
+  begin(p: Parsed, decision: number, nowNs: number): Reason | 0 {
+    const known = this.#find(p, nowNs);
+    if (known >= 0) {
+      this.#spoiled[known] = 1;
+      return REASON.fragmentOverlap;
+    }
+    const entry = this.#take();
+    const bucket = hashFlowKey(this.#key) & (BUCKETS - 1);
+    this.#keys.set(this.#key, entry * FLOW_KEY_WORDS);
+    this.#maps.fill(0, entry * MAP_WORDS, (entry + 1) * MAP_WORDS);
+    this.#used[entry] = 1;
+    this.#spoiled[entry] = 0;
+    this.#decisions[entry] = decision;
+    this.#bornNs[entry] = nowNs;
+    this.#seenUnits[entry] = 0;
+    this.#allUnits[entry] = 0;
+    this.#next[entry] = this.#buckets[bucket]!;
+    this.#bucket[entry] = bucket;
+    this.#buckets[bucket] = entry;
+    this.#mark(entry, p);
+    return 0;
+  }
+
+  /**
+   * Judges a later fragment; `decision` is then what was recorded for its first one.
+   * @returns 0, or the reason for which it is held
+   */
+  follow(p: Parsed, nowNs: number): Reason | 0 {
+    const entry = this.#find(p, nowNs);
+    if (entry < 0) return REASON.fragmentUnknown;
+    if (this.#spoiled[entry] === 1 || !this.#mark(entry, p)) {
+      this.#spoiled[entry] = 1;
+      return REASON.fragmentOverlap;
+    }
+    this.decision = this.#decisions[entry]!;
+    if (this.#seenUnits[entry] === this.#allUnits[entry]) this.#forget(entry);
+    return 0;
+  }
+
+  /** Forgets every packet: their later fragments are held. Decisions of one rule set mean nothing to the next. */
+  clear(): void {
+    this.#used.fill(0);
+    this.#buckets.fill(-1);
+  }
+
+  #find(p: Parsed, nowNs: number): number {
+    flowKey(this.#key, p);
+    let entry = this.#buckets[hashFlowKey(this.#key) & (BUCKETS - 1)]!;
+    while (entry >= 0 && !this.#isKey(entry)) entry = this.#next[entry]!;
+    if (entry >= 0 && nowNs - this.#bornNs[entry]! > TIMEOUT_NS) {
+      this.#forget(entry);
+      return -1;
+    }
+    return entry;
+  }
+
+  #isKey(entry: number): boolean {
+    const base = entry * FLOW_KEY_WORDS;
+    for (let i = 0; i < FLOW_KEY_WORDS; i++) if (this.#keys[base + i] !== this.#key[i]) return false;
+    return true;
+  }
+
+  /** @returns a free entry: the next in turn, which is the oldest of those that were not completed */
+  #take(): number {
+    const entry = this.#hand;
+    this.#hand = (entry + 1) % MAX_PACKETS;
+    if (this.#used[entry] === 1) this.#forget(entry);
+    return entry;
+  }
+
+  #forget(entry: number): void {
+    const bucket = this.#bucket[entry]!;
+    this.#used[entry] = 0;
+    if (this.#buckets[bucket] === entry) {
+      this.#buckets[bucket] = this.#next[entry]!;
+      return;
+    }
+    let at = this.#buckets[bucket]!;
+    while (this.#next[at] !== entry) at = this.#next[at]!;
+    this.#next[at] = this.#next[entry]!;
+  }
+
+  /**
+   * Marks the fragment's bytes as seen.
+   * @returns false when it overlaps what was seen, or contradicts where the packet ends
+   */
+  #mark(entry: number, p: Parsed): boolean {
+    const from = p.fragOffset >> 3;
+    const to = (p.fragOffset + p.fragLength + 7) >> 3;
+    const all = this.#allUnits[entry]!;
+    if (all > 0 && (to > all || p.moreFrags === 0)) return false;
+    const base = entry * MAP_WORDS;
+    for (let unit = from; unit < to; unit++) {
+      const word = base + (unit >> 5);
+      const bit = 1 << (unit & 31);
+      if ((this.#maps[word]! & bit) !== 0) return false;
+      this.#maps[word]! |= bit;
+    }
+    this.#seenUnits[entry]! += to - from;
+    if (p.moreFrags === 0) {
+      this.#allUnits[entry] = to;
+      if (this.#seenUnits[entry]! > to) return false;
+    }
+    return true;
+  }
+}

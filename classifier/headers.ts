@@ -1,0 +1,55 @@
+/** Numbers on the wire, with the document that assigns them. */
+
+/** EtherTypes (IEEE 802 registry). */
+export const ETHERTYPE = {
+  ip4: 0x0800,
+  arp: 0x0806,
+  ip6: 0x86dd,
+  /** IEEE 802.1Q customer tag. */
+  vlan: 0x8100,
+  /** IEEE 802.1ad service tag. */
+  serviceVlan: 0x88a8,
+  /** The pre-standard outer tag that many switches still send. */
+  legacyVlan: 0x9100,
+} as const;
+
+/** Values below this in the type field are 802.3 lengths (IEEE 802.3 §3.2.6). */
+export const MIN_ETHERTYPE = 0x600;
+
+export const ETH = { header: 14, type: 12, tag: 4 } as const;
+
+/** IEEE 802.2 SNAP with the zero OUI: LLC AA-AA-03, then 00-00-00 and an EtherType (RFC 1042). */
+export const SNAP = { header: 8, first: 0xaaaa0300 | 0, second: 0x0000 } as const;
+
+/** IP protocol numbers (IANA). */
+export const PROTO = {
+  hopByHop: 0,
+  icmp: 1,
+  igmp: 2,
+  tcp: 6,
+  udp: 17,
+  dccp: 33,
+  routing: 43,
+  fragment: 44,
+  ah: 51,
+  icmpv6: 58,
+  destinationOptions: 60,
+  sctp: 132,
+  udplite: 136,
+} as const;
+
+/** IPv4 (RFC 791 §3.1): bytes from the header's start. */
+export const IP4 = { minHeader: 20, totalLength: 2, id: 4, fragment: 6, protocol: 9, src: 12, dst: 16 } as const;
+
+/** IPv6 (RFC 8200 §3). */
+export const IP6 = { header: 40, payloadLength: 4, nextHeader: 6, src: 8, dst: 24 } as const;
+
+/** Hop-by-hop option 'jumbo payload' (RFC 2675 §2) and the one-byte padding option (RFC 8200 §4.2). */
+export const JUMBO_OPTION = 0xc2;
+export const PAD1_OPTION = 0;
+
+/** More extension headers than this are not followed (reason `too-many-headers`); real chains have at most six. */
+export const MAX_EXTENSION_HEADERS = 16;
+
+/** ARP for IPv4 over Ethernet (RFC 826): bytes from the header's start. */
+export const ARP = { fixed: 8, full: 28, operation: 6, senderMac: 8, senderIp: 14, targetIp: 24 } as const;

@@ -1,0 +1,211 @@
+/** Stable codes of requests that the state of a VM forbids (host interface, error.data.code). */
+export type StateErrorCode =
+  | 'not-replicated'
+  | 'stale-term'
+  | 'epoch-not-open'
+  | 'epoch-not-sealed'
+  | 'epoch-sealed'
+  | 'epoch-aborted'
+  | 'output-already-released';
+
+/** A request that does nothing because the VM's state forbids it. */
+export class StateError extends Error {
+  readonly code: StateErrorCode;
+
+  constructor(code: StateErrorCode, message: string) {
+    super(message);
+    this.name = 'StateError';
+    this.code = code;
+  }
+}
+
+/** `off`: not replicated. `waiting`: replicated, no host yet. `on`: a term is in force. */
+export type ReplicationState = 'off' | 'waiting' | 'on';
+
+/** When holding begins: at once, or with the first seal (checkpoint 1 contains all output before it). */
+export type HoldFrom = 'now' | 'first-seal';
+
+/** Aborted epochs that are remembered by number. */
+const MAX_ABORTED = 4096;
+
+/**
+ * Terms and epochs of one VM: what may be asked when, and what it means. Knows no frames and no time. Every method
+ * either changes the state or throws a StateError and changes nothing.
+ */
+export class Epochs {
+  #state: ReplicationState;
+  #term = 0;
+  #openEpoch = 1;
+  #committedEpoch = 0;
+  /** Epochs up to this one belong to an earlier term. */
+  #floor = 0;
+  #beforeFirstSeal = false;
+  #sealed: number[] = [];
+  readonly #aborted = new Set<number>();
+
+  constructor(state: 'off' | 'waiting') {
+    this.#state = state;
+  }
+
+  get state(): ReplicationState {
+    return this.#state;
+  }
+
+  /** Grows by one at every start, rollback and failover; 0 before the first. */
+  get term(): number {
+    return this.#term;
+  }
+
+  get openEpoch(): number {
+    return this.#openEpoch;
+  }
+
+  get committedEpoch(): number {
+    return this.#committedEpoch;
+  }
+
+  /** Sealed and neither committed nor aborted, oldest first. */
+  get sealedEpochs(): readonly number[] {
+    return this.#sealed;
+  }
+
+  /** Output passes although the VM is replicated: it will be contained in the first checkpoint. */
+  get beforeFirstSeal(): boolean {
+    return this.#beforeFirstSeal;
+  }
+
+  /** Begins a term with epoch 1 open. A term in force is ended by it: its frames belong to epoch 1 of the new one. */
+  start(holdFrom: HoldFrom): void {
+    this.#state = 'on';
+    this.#term++;
+    this.#openEpoch = 1;
+    this.#committedEpoch = 0;
+    this.#floor = 0;
+    this.#beforeFirstSeal = holdFrom === 'first-seal';
+    this.#sealed = [];
+    this.#aborted.clear();
+  }
+
+  /** Throws if `seal(term, epoch)` would: the caller drains the ports in between. */
+  checkSeal(term: number, epoch: number): void {
+    this.#checkTerm(term);
+    if (epoch === this.#openEpoch) return;
+    if (epoch > this.#openEpoch || epoch <= this.#floor) {
+      throw new StateError('epoch-not-open', `epoch ${epoch} is not open: ${this.#openEpoch} is`);
+    }
+    if (this.#aborted.has(epoch)) throw aborted(epoch);
+    throw new StateError('epoch-sealed', `epoch ${epoch} is sealed already; ${this.#openEpoch} is open`);
+  }
+
+  /** Closes the open epoch; the next one is open from now on. */
+  seal(term: number, epoch: number): void {
+    this.checkSeal(term, epoch);
+    this.#sealed.push(epoch);
+    this.#openEpoch = epoch + 1;
+    this.#beforeFirstSeal = false;
+  }
+
+  /**
+   * Commits a sealed epoch and every earlier one that was not aborted.
+   * @returns false when it was committed before
+   */
+  commit(term: number, epoch: number): boolean {
+    this.#checkTerm(term);
+    if (this.#aborted.has(epoch)) throw aborted(epoch);
+    if (epoch >= 1 && epoch <= this.#committedEpoch) return false;
+    this.#checkSealed(epoch);
+    this.#commit(epoch);
+    return true;
+  }
+
+  /**
+   * Checkpoint `epoch` failed and the VM runs on: what it held belongs to the next epoch that is not aborted.
+   * @returns the lowest label of the frames that move; they carry labels from there to `epoch`
+   */
+  abort(term: number, epoch: number): number {
+    this.#checkTerm(term);
+    if (this.#aborted.has(epoch)) throw aborted(epoch);
+    if (epoch >= 1 && epoch <= this.#committedEpoch) {
+      throw new StateError('output-already-released', `epoch ${epoch} is committed: its frames have left`);
+    }
+    this.#checkSealed(epoch);
+    this.#aborted.add(epoch);
+    // A forgotten one is refused as not sealed, or as committed since: neither releases anything.
+    if (this.#aborted.size > MAX_ABORTED) this.#aborted.delete(Math.min(...this.#aborted));
+    this.#sealed = this.#sealed.filter((sealed) => sealed !== epoch);
+    return this.#lowestLabelOf(epoch);
+  }
+
+  /**
+   * The VM goes on from checkpoint `epoch`: committed, or sealed and thereby committed. A new term begins; the epoch
+   * numbers grow on.
+   * @returns what `commit` would have returned
+   */
+  rollback(term: number, epoch: number): boolean {
+    this.#checkTerm(term);
+    if (this.#aborted.has(epoch)) throw aborted(epoch);
+    if (epoch < this.#committedEpoch || (epoch === 0 && this.#beforeFirstSeal)) {
+      throw new StateError('output-already-released', `output beyond epoch ${epoch} has left: no way back to it`);
+    }
+    const commits = epoch > this.#committedEpoch;
+    if (commits) {
+      this.#checkSealed(epoch);
+      this.#commit(epoch);
+    }
+    this.#term++;
+    this.#floor = this.#openEpoch;
+    this.#openEpoch++;
+    this.#sealed = [];
+    this.#aborted.clear();
+    return commits;
+  }
+
+  /** Ends the term. `waiting` where the frames are kept for the next one, else `off`. */
+  stop(term: number, next: 'off' | 'waiting'): void {
+    this.#checkTerm(term);
+    this.#state = next;
+    this.#openEpoch = 1;
+    this.#committedEpoch = 0;
+    this.#beforeFirstSeal = false;
+    this.#sealed = [];
+    this.#aborted.clear();
+  }
+
+  /**
+   * Seals and commits `count` epochs of an idle VM in one step. Nothing may be sealed and in flight.
+   * For a host that knows that no frame came in all that time.
+   */
+  skip(term: number, count: number): void {
+    this.#checkTerm(term);
+    if (this.#sealed.length > 0) throw new StateError('epoch-sealed', 'epochs are in flight: none can be skipped');
+    this.#committedEpoch = this.#openEpoch + count - 1;
+    this.#openEpoch += count;
+    this.#beforeFirstSeal = false;
+  }
+
+  #commit(epoch: number): void {
+    this.#committedEpoch = epoch;
+    this.#sealed = this.#sealed.filter((sealed) => sealed > epoch);
+  }
+
+  #checkTerm(term: number): void {
+    if (this.#state !== 'on') throw new StateError('not-replicated', `no term is in force: the VM is ${this.#state}`);
+    if (term !== this.#term) throw new StateError('stale-term', `term ${term} is not in force: ${this.#term} is`);
+  }
+
+  #checkSealed(epoch: number): void {
+    if (!this.#sealed.includes(epoch)) {
+      throw new StateError('epoch-not-sealed', `epoch ${epoch} is not sealed; ${this.#openEpoch} is open`);
+    }
+  }
+
+  #lowestLabelOf(epoch: number): number {
+    let low = epoch;
+    while (low - 1 > this.#committedEpoch && low - 1 > this.#floor && this.#aborted.has(low - 1)) low--;
+    return low;
+  }
+}
+
+function aborted(epoch: number): StateError {
+  return new StateError('epoch-aborted', `epoch ${epoch} was aborted`);
+}

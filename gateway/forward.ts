@@ -1,0 +1,239 @@
+import type { Classifier } from '../classifier/classifier.ts';
+import { FLOW_KEY_WORDS, flowKey } from '../classifier/flow-key.ts';
+import { parse } from '../classifier/parse.ts';
+import { Parsed } from '../classifier/parsed.ts';
+import { REASON, VERDICT } from '../classifier/verdict.ts';
+import { COUNT, type Counters } from './counters.ts';
+import { Egress } from './egress.ts';
+import type { Epochs } from './epoch.ts';
+import { FrameBatch } from './frame-batch.ts';
+import type { FramePool } from './frame-pool.ts';
+import type { Port } from './port/port.ts';
+import type { RuleCounters } from './rule-counters.ts';
+import type { TxBuffer } from './tx-buffer.ts';
+
+/** LINKTYPE_ETHERNET. */
+const ETHERNET = 1;
+/** What happens when the transmit buffer has no room for a frame that would be held. */
+export type OverflowPolicy = 'drop' | 'backpressure';
+
+export interface ForwarderParts {
+  readonly inside: Port;
+  readonly outside: Port;
+  readonly pool: FramePool;
+  readonly classifier: Classifier;
+  readonly epochs: Epochs;
+  readonly txBuffer: TxBuffer;
+  readonly counters: Counters;
+  readonly ruleCounters: RuleCounters;
+  readonly overflow: OverflowPolicy;
+  /** Frames that one turn reads at the most. */
+  readonly batchFrames: number;
+}
+
+/**
+ * HOT. One VM's frames, one batch in, verdicts, one batch out: synchronous, in frame order, without allocation.
+ *
+ *   inside.receive → pool slot → parse → classify → pass: egress → outside.transmit
+ *                                                 → hold: transmit buffer … release → outside.transmit
+ *                                                 → drop: counted
+ */
+export class Forwarder {
+  /** Frames from the VM are dropped as `vm-failed`. */
+  failed = false;
+  /** Called with each batch that leaves, after the port accepted its first `count` frames. Null: nobody listens. */
+  onReleased: ((batch: FrameBatch, count: number) => void) | null = null;
+
+  readonly #parts: ForwarderParts;
+  readonly #parsed = new Parsed();
+  readonly #key = new Int32Array(FLOW_KEY_WORDS);
+  readonly #received: FrameBatch;
+  readonly #released: FrameBatch;
+  readonly #outward: Egress;
+  readonly #inward: Egress;
+
+  constructor(parts: ForwarderParts) {
+    this.#parts = parts;
+    this.#received = new FrameBatch(parts.pool.slab, parts.batchFrames);
+    this.#released = new FrameBatch(parts.pool.slab, parts.batchFrames);
+    this.#outward = new Egress(parts.outside, parts.pool);
+    this.#inward = new Egress(parts.inside, parts.pool);
+  }
+
+  /** Outbound frames that the outside port has refused so far; they count as still held. */
+  get queued(): number {
+    return this.#outward.queued;
+  }
+
+  /** Inbound frames that the inside port has refused so far. */
+  get queuedInbound(): number {
+    return this.#inward.queued;
+  }
+
+  /**
+   * Reads one batch from the VM and sends, stores or drops each of its frames.
+   * @param draining a seal is in progress: the transmit buffer's reserve may be used
+   * @returns how many frames were read
+   */
+  outbound(draining: boolean): number {
+    const { inside, counters, epochs, txBuffer } = this.#parts;
+    const batch = this.#received;
+    const count = this.#receive(inside, this.mayRead(draining));
+    const epoch = epochs.state === 'off' ? 0 : epochs.openEpoch;
+    for (let i = 0; i < count; i++) {
+      counters.values[COUNT.outbound]!++;
+      batch.epoch[i] = epoch;
+      batch.rule[i] = 0;
+      this.#judge(batch, i);
+      if (batch.verdict[i] === VERDICT.drop) {
+        this.#drop(batch, i);
+      } else if (batch.verdict[i] === VERDICT.hold) {
+        this.#hold(batch, i, false, draining);
+      } else if (txBuffer.frames > 0 && this.#isBehind()) {
+        batch.reason[i] = REASON.behindHeld;
+        this.#hold(batch, i, true, draining);
+      } else {
+        counters.reasons[batch.reason[i]!]!++;
+        this.#outward.add(batch, i);
+      }
+    }
+    if (count > 0) counters.values[COUNT.passed]! += this.#outward.flush();
+    return count;
+  }
+
+  /** Reads one batch from the network and sends it to the VM. @returns how many frames were read */
+  inbound(): number {
+    const { outside, counters } = this.#parts;
+    const batch = this.#received;
+    const count = this.#receive(outside, this.#slots());
+    for (let i = 0; i < count; i++) {
+      counters.values[COUNT.inbound]!++;
+      const oversize = batch.length[i]! < batch.wireLength[i]! && !outside.capabilities.cutsFrames;
+      batch.epoch[i] = 0;
+      batch.rule[i] = 0;
+      batch.verdict[i] = oversize ? VERDICT.drop : VERDICT.pass;
+      batch.reason[i] = oversize ? REASON.oversize : REASON.inbound;
+      counters.reasons[batch.reason[i]!]!++;
+      if (oversize) {
+        counters.values[COUNT.inboundDropped]!++;
+        this.#parts.pool.give(batch.offset[i]!);
+      } else {
+        this.#inward.add(batch, i);
+      }
+    }
+    if (count > 0) counters.values[COUNT.inboundPassed]! += this.#inward.flush();
+    return count;
+  }
+
+  /** Offers the ports what they refused before, then what may leave the transmit buffer by `nowNs`. */
+  pump(nowNs: number): void {
+    const { txBuffer, outside, counters } = this.#parts;
+    if (this.#inward.queued > 0) counters.values[COUNT.inboundPassed]! += this.#inward.flush();
+    if (this.#outward.queued > 0) counters.values[COUNT.passed]! += this.#outward.flush();
+    // Frames queued earlier go first, else a later one of the same flow could overtake.
+    while (this.#outward.queued === 0 && txBuffer.leavingFrames > 0) {
+      const due = txBuffer.collect(this.#released, nowNs);
+      if (due === 0) return;
+      const accepted = outside.transmit(this.#released, 0, due);
+      counters.values[COUNT.released]! += accepted;
+      if (accepted > 0 && this.onReleased !== null) this.onReleased(this.#released, accepted);
+      txBuffer.left(this.#released, accepted);
+      if (accepted < due) return;
+    }
+  }
+
+  /** @returns how many frames `outbound` may read: as the pool has slots, with backpressure as can also be stored */
+  mayRead(draining: boolean): number {
+    const { pool, overflow, txBuffer } = this.#parts;
+    let max = this.#slots();
+    if (overflow === 'backpressure') {
+      const room = txBuffer.roomFor(pool.slotBytes, draining);
+      if (room < max) max = room;
+    }
+    return max;
+  }
+
+  #slots(): number {
+    const { pool, batchFrames } = this.#parts;
+    return pool.free < batchFrames ? pool.free : batchFrames;
+  }
+
+  #receive(port: Port, max: number): number {
+    const { pool } = this.#parts;
+    const batch = this.#received;
+    for (let i = 0; i < max; i++) batch.offset[i] = pool.take();
+    const count = port.receive(batch, 0, max, pool.slotBytes);
+    for (let i = max - 1; i >= count; i--) pool.give(batch.offset[i]!);
+    batch.count = count;
+    return count;
+  }
+
+  /** Fills in the verdict, its reason and the deciding rule. */
+  #judge(batch: FrameBatch, i: number): void {
+    const { classifier, epochs, inside, ruleCounters } = this.#parts;
+    if (this.failed) {
+      batch.verdict[i] = VERDICT.drop;
+      batch.reason[i] = REASON.vmFailed;
+      return;
+    }
+    if (batch.linkType[i] !== ETHERNET) {
+      batch.verdict[i] = VERDICT.drop;
+      batch.reason[i] = REASON.notEthernet;
+      return;
+    }
+    const length = batch.length[i]!;
+    if (length < batch.wireLength[i]! && !inside.capabilities.cutsFrames) {
+      batch.verdict[i] = VERDICT.drop;
+      batch.reason[i] = REASON.oversize;
+      return;
+    }
+    parse(this.#parsed, batch.slab.view, batch.offset[i]!, length, batch.wireLength[i]!);
+    classifier.classify(this.#parsed, batch.slab.view, batch.arrivalNs[i]!);
+    batch.verdict[i] = classifier.verdict;
+    batch.reason[i] = classifier.reason;
+    if (classifier.rule >= 0) {
+      batch.rule[i] = ruleCounters.count(classifier.rule, batch.wireLength[i]!, batch.arrivalNs[i]!);
+    }
+    if (classifier.verdict === VERDICT.hold) {
+      if (epochs.state === 'off') {
+        batch.verdict[i] = VERDICT.pass;
+        batch.reason[i] = REASON.notReplicated;
+      } else if (epochs.beforeFirstSeal) {
+        batch.verdict[i] = VERDICT.pass;
+        batch.reason[i] = REASON.beforeFirstSeal;
+      }
+    } else if (classifier.verdict === VERDICT.pass && epochs.state === 'waiting') {
+      batch.verdict[i] = VERDICT.hold;
+      batch.reason[i] = REASON.waiting;
+    }
+  }
+
+  /** @returns whether an earlier frame of the judged frame's flow still waits */
+  #isBehind(): boolean {
+    if (!this.#parts.classifier.ordered) return false;
+    flowKey(this.#key, this.#parsed);
+    return this.#parts.txBuffer.flows.find(this.#key) >= 0;
+  }
+
+  #hold(batch: FrameBatch, i: number, behind: boolean, draining: boolean): void {
+    const { classifier, counters, pool, txBuffer } = this.#parts;
+    const { ordered } = classifier;
+    if (ordered && !behind) flowKey(this.#key, this.#parsed);
+    const full = txBuffer.hold(batch, i, ordered ? this.#key : null, behind, classifier.unclassified, draining);
+    if (full !== 0) {
+      batch.reason[i] = full;
+      this.#drop(batch, i);
+      return;
+    }
+    counters.values[COUNT.held]!++;
+    counters.reasons[batch.reason[i]!]!++;
+    pool.give(batch.offset[i]!);
+  }
+
+  #drop(batch: FrameBatch, i: number): void {
+    const { counters, pool } = this.#parts;
+    counters.values[COUNT.dropped]!++;
+    counters.reasons[batch.reason[i]!]!++;
+    pool.give(batch.offset[i]!);
+  }
+}

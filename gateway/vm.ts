@@ -1,0 +1,200 @@
+import { Classifier, type Generation } from '../classifier/classifier.ts';
+import { slabOf } from '../classifier/slab.ts';
+import type { Clock } from './clock.ts';
+import { COUNT, Counters } from './counters.ts';
+import { Epochs, type HoldFrom } from './epoch.ts';
+import { Forwarder, type OverflowPolicy } from './forward.ts';
+import { FramePool } from './frame-pool.ts';
+import type { Port } from './port/port.ts';
+import { RuleCounters } from './rule-counters.ts';
+import { DEFAULT_LIMITS, type Pacing, TxBuffer, type TxBufferLimits } from './tx-buffer.ts';
+
+export interface VmOptions {
+  /** The longest frame that is taken, bytes; a longer one is dropped as `oversize`. */
+  readonly slotBytes: number;
+  readonly limits?: TxBufferLimits;
+  readonly pacing?: Pacing;
+  readonly overflow?: OverflowPolicy;
+  readonly verifyChecksums?: boolean;
+  /** Frames that one turn reads at the most. */
+  readonly batchFrames?: number;
+  /** A VM that is configured as replicated holds everything until its host attaches. */
+  readonly replicated?: boolean;
+}
+
+const DEFAULT_BATCH_FRAMES = 64;
+/** Pool slots in batches: one in each direction, and as much again for what the ports refuse. */
+const POOL_BATCHES = 4;
+
+/** One protected VM: its ports, its epochs, its transmit buffer, in a slab of its own. */
+export class Vm {
+  readonly counters = new Counters();
+  readonly ruleCounters: RuleCounters;
+  readonly epochs: Epochs;
+  readonly txBuffer: TxBuffer;
+  readonly forwarder: Forwarder;
+  readonly #classifier: Classifier;
+  readonly #clock: Clock;
+
+  /** @throws RangeError for limits that cannot work, or backpressure on a port that cannot push back */
+  constructor(inside: Port, outside: Port, generation: Generation, clock: Clock, options: VmOptions) {
+    const limits = options.limits ?? DEFAULT_LIMITS;
+    const overflow = options.overflow ?? 'drop';
+    if (overflow === 'backpressure' && !inside.capabilities.pushesBack) {
+      throw new RangeError(`port ${inside.name} cannot push back: overflow must be 'drop'`);
+    }
+    // One slab for slots and buffer: holding a frame is then a copy within it, which allocates nothing.
+    const batchFrames = options.batchFrames ?? DEFAULT_BATCH_FRAMES;
+    const slots = POOL_BATCHES * batchFrames;
+    const poolBytes = slots * options.slotBytes;
+    const slab = slabOf(new Uint8Array(poolBytes + TxBuffer.bytesFor(limits, options.slotBytes)));
+    this.#clock = clock;
+    this.epochs = new Epochs(options.replicated === true ? 'waiting' : 'off');
+    this.txBuffer = new TxBuffer(slab, poolBytes, options.slotBytes, limits, options.pacing ?? 'burst');
+    this.#classifier = new Classifier(generation, options.verifyChecksums ?? false);
+    this.ruleCounters = new RuleCounters(generation.ruleSet);
+    this.forwarder = new Forwarder({
+      inside,
+      outside,
+      pool: new FramePool(slab, 0, slots, options.slotBytes),
+      classifier: this.#classifier,
+      epochs: this.epochs,
+      txBuffer: this.txBuffer,
+      counters: this.counters,
+      ruleCounters: this.ruleCounters,
+      overflow,
+      batchFrames,
+    });
+  }
+
+  get generation(): Generation {
+    return this.#classifier.generation;
+  }
+
+  /** Outbound frames that were read and have neither left nor been given up. */
+  get stillHeld(): number {
+    return this.txBuffer.frames + this.forwarder.queued;
+  }
+
+  /** The next frame is judged by `generation`; frames already held are not judged again. */
+  swapRules(generation: Generation): void {
+    this.#classifier.swap(generation);
+    this.ruleCounters.swap(generation.ruleSet);
+  }
+
+  /** Begins a term: epoch 1 is open, and frames that wait belong to it. */
+  start(holdFrom: HoldFrom = 'now'): { term: number; openEpoch: number } {
+    this.#flush();
+    this.txBuffer.relabel(this.epochs.committedEpoch);
+    this.epochs.start(holdFrom);
+    this.forwarder.failed = false;
+    return { term: this.epochs.term, openEpoch: this.epochs.openEpoch };
+  }
+
+  /**
+   * Everything the VM sent so far belongs to epoch `epoch` or an earlier one; what is read from now on does not.
+   * Reads first what the inside port still has.
+   * @param deadlineNs when to stop reading, on the gateway's clock
+   */
+  seal(term: number, epoch: number, deadlineNs = Number.POSITIVE_INFINITY) {
+    this.epochs.checkSeal(term, epoch);
+    const drained = this.#drain(deadlineNs);
+    this.epochs.seal(term, epoch);
+    return {
+      openEpoch: this.epochs.openEpoch,
+      drained,
+      heldFrames: this.txBuffer.frames,
+      heldBytes: this.txBuffer.bytes,
+    };
+  }
+
+  /** Checkpoint `epoch` is durable on the standby: its frames leave, and those of every earlier epoch. */
+  commit(term: number, epoch: number): { releasedFrames: number; releasedBytes: number } {
+    if (!this.epochs.commit(term, epoch)) return { releasedFrames: 0, releasedBytes: 0 };
+    return this.#release(epoch);
+  }
+
+  /** Checkpoint `epoch` failed, the VM runs on. */
+  abort(term: number, epoch: number): { movedFrames: number } {
+    const from = this.epochs.abort(term, epoch);
+    return { movedFrames: this.txBuffer.countEpochs(from, epoch) };
+  }
+
+  /** The VM goes on from checkpoint `epoch`: later frames never leave. */
+  rollback(term: number, epoch: number) {
+    const commits = this.epochs.rollback(term, epoch);
+    // Discard first: the release below may free frames that only waited behind others, but not of later epochs.
+    this.txBuffer.discardAfter(epoch);
+    const discardedFrames = this.txBuffer.changedFrames;
+    this.counters.values[COUNT.discarded]! += discardedFrames;
+    this.#flush();
+    const { releasedFrames } = commits ? this.#release(epoch) : { releasedFrames: 0 };
+    this.#flush();
+    return { term: this.epochs.term, openEpoch: this.epochs.openEpoch, discardedFrames, releasedFrames };
+  }
+
+  /** The VM is dead: what it did not commit never leaves, and what it still sends is dropped. */
+  fail(): { discardedFrames: number } {
+    this.forwarder.failed = true;
+    const { discardedFrames } = this.rollback(this.epochs.term, this.epochs.committedEpoch);
+    return { discardedFrames };
+  }
+
+  /** Ends the term. Frames that may leave do so at once; `held` says what becomes of the others. */
+  stop(term: number, held: 'release' | 'discard' | 'keep'): { releasedFrames: number; discardedFrames: number } {
+    const committed = this.epochs.committedEpoch;
+    this.epochs.stop(term, held === 'keep' ? 'waiting' : 'off');
+    let discardedFrames = 0;
+    let releasedFrames = 0;
+    if (held === 'release') releasedFrames = this.#release(Number.POSITIVE_INFINITY).releasedFrames;
+    if (held === 'discard') {
+      this.txBuffer.discardAfter(committed);
+      discardedFrames = this.txBuffer.changedFrames;
+      this.counters.values[COUNT.discarded]! += discardedFrames;
+    }
+    this.#flush();
+    // Kept frames belong to the next term's epoch 1; of the others only those that the port refused are still here.
+    this.txBuffer.relabel(held === 'keep' ? committed : Number.POSITIVE_INFINITY);
+    return { releasedFrames, discardedFrames };
+  }
+
+  /** Reads and forwards one batch in each direction, then what is due. @returns frames read */
+  turn(): number {
+    const read = this.forwarder.inbound() + this.forwarder.outbound(false);
+    this.forwarder.pump(this.#clock.nowNs());
+    return read;
+  }
+
+  /** Sends what is due by now. */
+  pump(): void {
+    this.forwarder.pump(this.#clock.nowNs());
+  }
+
+  /** @returns when `pump` is needed next (-Infinity: now), Infinity when nothing waits for its time */
+  nextDueNs(): number {
+    return this.txBuffer.nextDueNs();
+  }
+
+  #release(epoch: number): { releasedFrames: number; releasedBytes: number } {
+    this.#flush();
+    this.txBuffer.releaseThrough(epoch, this.#clock.nowNs());
+    const released = { releasedFrames: this.txBuffer.changedFrames, releasedBytes: this.txBuffer.changedBytes };
+    this.pump();
+    return released;
+  }
+
+  /** What may leave and still waits for its time leaves now. */
+  #flush(): void {
+    this.txBuffer.hurry();
+    this.pump();
+  }
+
+  /** @returns whether the inside port had nothing more */
+  #drain(deadlineNs: number): boolean {
+    while (this.forwarder.mayRead(true) > 0) {
+      if (this.forwarder.outbound(true) === 0) return true;
+      if (this.#clock.nowNs() >= deadlineNs) return false;
+    }
+    return false;
+  }
+}
