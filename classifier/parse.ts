@@ -86,6 +86,8 @@ function reset(out: Parsed, offset: number, length: number): void {
   out.fragId = 0;
   out.fragLength = 0;
   out.arpOperation = -1;
+  out.arpMacHigh = 0;
+  out.arpMacLow = 0;
   out.l4 = L4.none;
   out.l4Offset = -1;
   out.srcPort = -1;
@@ -119,6 +121,8 @@ function parseArp(out: Parsed, slab: DataView, at: number, end: number): void {
     out.problem = REASON.truncated;
     return;
   }
+  out.arpMacHigh = slab.getInt32(at + ARP.senderMac);
+  out.arpMacLow = slab.getUint16(at + ARP.senderMac + 4);
   out.src0 = slab.getInt32(at + ARP.senderIp);
   out.dst0 = slab.getInt32(at + ARP.targetIp);
 }

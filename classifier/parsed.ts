@@ -71,6 +71,9 @@ export class Parsed {
   /** Bytes of fragment payload carried (only for fragments). */
   fragLength = 0;
   arpOperation = -1;
+  /** ARP for IPv4 over Ethernet: the sender's hardware address, as above. */
+  arpMacHigh = 0;
+  arpMacLow = 0;
   l4: L4Kind = L4.none;
   l4Offset = -1;
   /** TCP, UDP, UDP-Lite, SCTP, DCCP; -1 otherwise. */

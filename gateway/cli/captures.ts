@@ -1,0 +1,56 @@
+import { CaptureCursor } from '../../pcaps/cursor.ts';
+import { CaptureFormatError, type CaptureRecord } from '../../pcaps/record.ts';
+import { CaptureUnreadableError } from '../../pcaps/source.ts';
+import { EXIT, Failure } from './failure.ts';
+
+/** A capture that a command reads, with its name for messages. */
+export interface OpenCapture {
+  readonly name: string;
+  readonly cursor: CaptureCursor;
+}
+
+/** @throws Failure with exit code 2 for a file that cannot be opened */
+export async function openCapture(name: string): Promise<OpenCapture> {
+  return { name, cursor: await orFailure(name, () => CaptureCursor.open(name)) };
+}
+
+/**
+ * Moves to the next packet.
+ * @returns false at the end, also at damage: ask `reportDamage`; a promise only where bytes must be read
+ * @throws Failure with exit code 2 for what is no capture
+ */
+export function advance({ name, cursor }: OpenCapture): boolean | Promise<boolean> {
+  try {
+    const moved = cursor.advance();
+    return typeof moved === 'boolean' ? moved : moved.catch((error) => Promise.reject(failureOf(name, error)));
+  } catch (error) {
+    throw failureOf(name, error);
+  }
+}
+
+/** Says on stderr where the capture is damaged. @returns the exit code: 0 for a whole capture */
+export function reportDamage({ name, cursor }: OpenCapture): number {
+  const { damage } = cursor;
+  if (damage === null) return EXIT.ok;
+  process.stderr.write(`holdfast: ${name}: damaged at byte ${damage.byteOffset}: ${damage.reason}\n`);
+  return EXIT.no;
+}
+
+/** Bytes of the frame on the wire, without a frame check sequence. */
+export function frameWireLength(record: CaptureRecord): number {
+  return record.fcsLength === 0 ? record.wireLength : Math.max(0, record.wireLength - record.fcsLength);
+}
+
+async function orFailure<T>(name: string, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    throw failureOf(name, error);
+  }
+}
+
+function failureOf(name: string, error: unknown): unknown {
+  if (error instanceof CaptureUnreadableError) return new Failure(error.message);
+  if (error instanceof CaptureFormatError) return new Failure(`${name}: ${error.message}`);
+  return error;
+}

@@ -1,0 +1,36 @@
+import { formatRuleError, type RuleError, RulesInvalidError } from '../../rules/errors.ts';
+import { loadRules, RulesUnreadableError } from '../../rules/load.ts';
+import { EXIT, Failure } from './failure.ts';
+import { Output } from './output.ts';
+
+/** `holdfast check`: 0 also with warnings, 1 for invalid rules. @returns the exit code */
+export async function check(path: string, json: boolean): Promise<number> {
+  const output = new Output();
+  let exitCode: number = EXIT.ok;
+  let result: { file: string; text: string; errors: readonly RuleError[]; warnings: readonly RuleError[]; rules: number };
+  try {
+    const { file, text, ruleSet, warnings } = await loadRules(path);
+    result = { file, text, errors: [], warnings, rules: ruleSet.outbound.length };
+  } catch (error) {
+    if (error instanceof RulesUnreadableError) throw new Failure(error.message);
+    if (!(error instanceof RulesInvalidError)) throw error;
+    exitCode = EXIT.no;
+    const { errors } = error;
+    result = { file: path, text: error.text, errors, warnings: [], rules: 0 };
+  }
+  if (json) {
+    const { text: _, ...shown } = result;
+    output.line(JSON.stringify({ valid: exitCode === EXIT.ok, ...shown }));
+  } else {
+    for (const one of [...result.errors, ...result.warnings]) output.line(formatRuleError(one, result.text));
+    const { errors, warnings, rules } = result;
+    const found = [counted(errors.length, 'error'), counted(warnings.length, 'warning')].join(', ');
+    output.line(exitCode === EXIT.ok ? `${result.file}: ${counted(rules, 'rule')}, ${found}` : `${result.file}: ${found}`);
+  }
+  output.flush();
+  return exitCode;
+}
+
+function counted(count: number, word: string): string {
+  return `${count} ${word}${count === 1 ? '' : 's'}`;
+}

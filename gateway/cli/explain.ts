@@ -1,0 +1,125 @@
+import { Classifier, type Generation } from '../../classifier/classifier.ts';
+import { derive, recognisedApp } from '../../classifier/explain.ts';
+import { parse } from '../../classifier/parse.ts';
+import { Parsed } from '../../classifier/parsed.ts';
+import { REASON, REASON_NAMES, VERDICT, VERDICT_NAMES } from '../../classifier/verdict.ts';
+import { type CaptureRecord, LINKTYPE_ETHERNET } from '../../pcaps/record.ts';
+import type { VmAddresses } from '../vm-addresses.ts';
+import { advance, frameWireLength, openCapture, reportDamage } from './captures.ts';
+import { fieldsJson, NO_FIELDS_JSON, ruleJson, timeText } from './explain-json.ts';
+import { derivationText, frameLine } from './explain-text.ts';
+import { EXIT, Failure } from './failure.ts';
+import { Output } from './output.ts';
+import { Progress } from './progress.ts';
+
+export interface ExplainOptions {
+  readonly generation: Generation;
+  readonly vm: VmAddresses;
+  readonly verifyChecksums: boolean;
+  readonly json: boolean;
+  /** Show the whole derivation of this frame only; counts from 1 through all captures. */
+  readonly frame: number | null;
+}
+
+/** One frame's judgement, filled again for each frame. */
+export class Judged {
+  readonly parsed = new Parsed();
+  isEthernet = true;
+  isOutbound = true;
+  verdict = 0;
+  reason = 0;
+  /** Index of the deciding rule, or -1. */
+  rule = -1;
+}
+
+/** `holdfast explain`: the verdict of every frame, and why. @returns the exit code */
+export async function explain(paths: readonly string[], options: ExplainOptions): Promise<number> {
+  const output = new Output();
+  const progress = new Progress();
+  const classifier = new Classifier(options.generation, options.verifyChecksums);
+  const judged = new Judged();
+  let exitCode: number = EXIT.ok;
+  let ordinal = 0;
+  for (const path of paths) {
+    const capture = await openCapture(path);
+    const line = lineWriter(options, paths.length > 1 ? path : null);
+    const { record } = capture.cursor;
+    for (let pkt = 1; ; pkt++) {
+      const moved = advance(capture);
+      if (!(typeof moved === 'boolean' ? moved : await moved)) break;
+      ordinal++;
+      judge(judged, record, classifier, options.vm);
+      if (options.frame === null) {
+        output.write(line(judged, record, pkt));
+      } else if (options.frame === ordinal) {
+        output.write(derivationText(judged, record, pkt, derivationOf(judged, record, classifier)));
+        output.flush();
+        await capture.cursor.close();
+        return EXIT.ok;
+      }
+      if ((pkt & 0xfff) === 0) progress.show(capture.cursor.bytesRead, capture.cursor.totalBytes, pkt);
+    }
+    progress.end();
+    output.flush();
+    exitCode = Math.max(exitCode, reportDamage(capture));
+    await capture.cursor.close();
+  }
+  if (options.frame !== null) {
+    throw new Failure(`there is no frame ${options.frame}: the captures hold ${ordinal}`);
+  }
+  return exitCode;
+}
+
+function judge(judged: Judged, record: CaptureRecord, classifier: Classifier, vm: VmAddresses): void {
+  judged.isEthernet = record.linkType === LINKTYPE_ETHERNET;
+  judged.rule = -1;
+  if (!judged.isEthernet) {
+    judged.isOutbound = true;
+    judged.verdict = VERDICT.drop;
+    judged.reason = REASON.notEthernet;
+    return;
+  }
+  parse(judged.parsed, record.view, record.offset, record.frameLength, frameWireLength(record));
+  judged.isOutbound = vm.isOutbound(judged.parsed);
+  if (!judged.isOutbound) {
+    judged.verdict = VERDICT.pass;
+    judged.reason = REASON.inbound;
+    return;
+  }
+  classifier.classify(judged.parsed, record.view, record.seconds * 1e9 + record.nanoseconds);
+  judged.verdict = classifier.verdict;
+  judged.reason = classifier.reason;
+  judged.rule = classifier.rule;
+}
+
+function derivationOf(judged: Judged, record: CaptureRecord, classifier: Classifier) {
+  if (!judged.isEthernet || !judged.isOutbound) return null;
+  return derive(classifier.generation, classifier, judged.parsed, record.view);
+}
+
+type LineWriter = (judged: Judged, record: CaptureRecord, pkt: number) => string;
+
+function lineWriter(options: ExplainOptions, file: string | null): LineWriter {
+  const { outbound } = options.generation.ruleSet;
+  if (!options.json) return (judged, record, pkt) => frameLine(judged, record, pkt, file, outbound);
+  const ruleTexts = outbound.map(
+    (rule) => `"class":${JSON.stringify(rule.className)},"verdict":"${rule.verdict}","rule":${ruleJson(rule)}`,
+  );
+  const fileText = file === null ? '' : `,"file":${JSON.stringify(file)}`;
+  return (judged, record, pkt) => {
+    const { parsed } = judged;
+    const time = record.hasTime ? `"${timeText(record.seconds, record.nanoseconds)}"` : null;
+    const app = judged.isEthernet ? recognisedApp(parsed, record.view) : null;
+    const decision =
+      judged.rule >= 0
+        ? ruleTexts[judged.rule]
+        : `"class":null,"verdict":"${VERDICT_NAMES[judged.verdict as 0 | 1 | 2]}","rule":null`;
+    return (
+      `{"pkt":${pkt}${fileText},"time":${time},"len":${record.wireLength},"capLen":${record.capturedLength}` +
+      `,"linkType":${record.linkType},${judged.isEthernet ? fieldsJson(parsed) : NO_FIELDS_JSON}` +
+      `,"app":${app === null ? null : `"${app}"`},"direction":"${judged.isOutbound ? 'outbound' : 'inbound'}"` +
+      `,${decision},"reason":"${REASON_NAMES[judged.reason]}"}\n`
+    );
+  };
+}
+

@@ -1,0 +1,106 @@
+import { REASON_NAMES, REASON_TEXTS } from '../../classifier/verdict.ts';
+import type { Replay } from '../replay.ts';
+import type { Timeline } from '../timeline.ts';
+import type { ReplayCommandOptions, ReplayResult } from './replay.ts';
+import { styles } from './output.ts';
+import { grouped, span, table } from './table.ts';
+
+const BAR = 40;
+
+/** @returns the report for people */
+export function replayReport(result: ReplayResult, run: Replay, options: ReplayCommandOptions): string {
+  const style = styles(process.stdout.isTTY === true);
+  const heading = (text: string) => style('bold', text);
+  const lines = [
+    heading(`replayed ${grouped(result.frames)} frames: ${summary(options)}`),
+    '',
+    heading('what became of the frames'),
+    ...table(['', 'frames'], fates(result)),
+    '',
+    heading('classes'),
+    ...table(['class', 'verdict', 'frames', 'bytes'], classes(result)),
+    '',
+    heading('rules'),
+    ...table(
+      ['rule', 'line', 'frames', 'bytes', 'text'],
+      result.rules.map((rule) => [rule.handle, rule.line, rule.frames, rule.bytes, rule.text]),
+    ),
+    '',
+    heading('reasons'),
+    ...table(['reason', 'frames', ''], reasons(result)),
+    '',
+    heading('held'),
+  ];
+  if (result.delayUs === null) {
+    lines.push('  no frame was released');
+  } else {
+    const { p50, p99, max } = result.delayUs;
+    lines.push(`  held for: half up to ${span(p50 * 1e3)}, 99 % up to ${span(p99 * 1e3)}, longest ${span(max * 1e3)}`);
+  }
+  lines.push(
+    `  fullest: ${grouped(result.peakHeldFrames)} frames, ${grouped(result.peakHeldBytes)} bytes`,
+    `  epochs: ${grouped(result.epochs.opened)} opened, ${grouped(result.epochs.sealed)} sealed, ` +
+      `${grouped(result.epochs.committed)} committed`,
+  );
+  if (result.peakHeldFrames > 0) lines.push('', heading('transmit buffer over time'), ...timeline(run.timeline));
+  return lines.join('\n');
+}
+
+function summary({ epochNs, commitDelayNs, failAtNs, pacing, generation }: ReplayCommandOptions): string {
+  const failure = failAtNs === null ? '' : `, VM fails at ${span(failAtNs)}`;
+  const pace = pacing === 'paced' ? ', paced release' : '';
+  return `rules ${generation.ruleSet.file}, epochs of ${span(epochNs)}, commit after ${span(commitDelayNs)}${pace}${failure}`;
+}
+
+function fates(result: ReplayResult): [string, number][] {
+  const rows: [string, number][] = [
+    ['outbound', result.outbound],
+    ['  passed at once', result.passed],
+    ['  held, then released', result.released],
+    ['  held, then discarded', result.discarded],
+    ['  still held', result.stillHeld],
+    ['  dropped', result.dropped],
+    ['inbound', result.inbound],
+    ['  delivered to the VM', result.inboundPassed],
+    ['  dropped', result.inboundDropped],
+  ];
+  return rows.filter(([name, frames]) => frames > 0 || !name.startsWith(' ') || name.includes('passed'));
+}
+
+function classes(result: ReplayResult): (string | number)[][] {
+  const sums = new Map<string, { name: string; verdict: string; frames: number; bytes: number }>();
+  for (const rule of result.rules) {
+    const key = `${rule.class} ${rule.verdict}`;
+    const sum = sums.get(key) ?? { name: rule.class ?? '-', verdict: rule.verdict, frames: 0, bytes: 0 };
+    sum.frames += rule.frames;
+    sum.bytes += rule.bytes;
+    sums.set(key, sum);
+  }
+  return [...sums.values()].map(({ name, verdict, frames, bytes }) => [name, verdict, frames, bytes]);
+}
+
+function reasons(result: ReplayResult): (string | number)[][] {
+  return REASON_NAMES.flatMap((name, code) => {
+    const frames = result.reasons[name];
+    return frames === undefined ? [] : [[name, frames, REASON_TEXTS[code]!]];
+  });
+}
+
+/** The fullest that the buffer was in each span; spans in a row that held nothing take one line. */
+function timeline({ frames, bytes, widthNs, length }: Timeline): string[] {
+  const most = Math.max(...frames);
+  const rows: (string | number)[][] = [];
+  let idle = 0;
+  for (let i = 0; i < length; i++) {
+    if (frames[i] === 0) {
+      idle++;
+      continue;
+    }
+    if (idle > 0) rows.push(['', 0, 0, `(${idle} × ${span(widthNs)} empty)`]);
+    idle = 0;
+    const width = Math.max(1, Math.round((frames[i]! / most) * BAR));
+    rows.push([span(i * widthNs), frames[i]!, bytes[i]!, '#'.repeat(width)]);
+  }
+  if (idle > 0) rows.push(['', 0, 0, `(${idle} × ${span(widthNs)} empty)`]);
+  return table(['from', 'frames', 'bytes', `the fullest within ${span(widthNs)}`], rows);
+}

@@ -1,0 +1,82 @@
+import { Replay, type ReplayOptions } from '../replay.ts';
+import { Failure } from './failure.ts';
+import { Output } from './output.ts';
+import { Progress } from './progress.ts';
+import { MergedCaptures } from './replay-merge.ts';
+import { ReplayOut } from './replay-out.ts';
+import { replayReport } from './replay-report.ts';
+
+export interface ReplayCommandOptions extends ReplayOptions {
+  /** Seal and commit what is held at the end. */
+  readonly drain: boolean;
+  readonly out: string | null;
+  readonly json: boolean;
+}
+
+/** Frames between two looks at the progress. */
+const PROGRESS_FRAMES = 4096;
+
+/** `holdfast replay`. @returns the exit code */
+export async function replay(paths: readonly string[], options: ReplayCommandOptions): Promise<number> {
+  const captures = await MergedCaptures.open(paths);
+  const out = options.out === null ? null : new ReplayOut(options.out, options.generation);
+  const progress = new Progress();
+  let run: Replay;
+  try {
+    run = new Replay(options, out === null ? null : out.sink);
+  } catch (error) {
+    throw error instanceof RangeError ? new Failure(error.message) : error;
+  }
+  for (;;) {
+    const next = captures.next();
+    const record = next instanceof Promise ? await next : next;
+    if (record === null) break;
+    run.frame(record);
+    if (run.frames % PROGRESS_FRAMES === 0) progress.show(captures.bytesRead, null, run.frames);
+  }
+  if (options.drain) run.drain();
+  progress.end();
+  out?.close();
+  const output = new Output();
+  const result = replayResult(run);
+  output.line(options.json ? JSON.stringify(result) : replayReport(result, run, options));
+  output.flush();
+  return captures.exitCode;
+}
+
+export type ReplayResult = ReturnType<typeof replayResult>;
+
+/** What `--json` prints. Times are µs. */
+function replayResult(run: Replay) {
+  const { counters, txBuffer, epochs, ruleCounters } = run.vm;
+  const delays = run.delaysNs.percentiles(0.5, 0.99, 1);
+  return {
+    frames: run.frames,
+    inbound: counters.get('inbound'),
+    outbound: counters.get('outbound'),
+    passed: counters.get('passed'),
+    held: counters.get('held'),
+    released: counters.get('released'),
+    discarded: counters.get('discarded'),
+    dropped: counters.get('dropped'),
+    stillHeld: run.vm.stillHeld,
+    inboundPassed: counters.get('inboundPassed'),
+    inboundDropped: counters.get('inboundDropped'),
+    peakHeldFrames: txBuffer.peakFrames,
+    peakHeldBytes: txBuffer.peakBytes,
+    delayUs:
+      delays === null ? null : { p50: delays[0]! / 1e3, p99: delays[1]! / 1e3, max: delays[2]! / 1e3 },
+    reasons: counters.reasonsByName(),
+    rules: ruleCounters.list().map(({ lastHitNs, ...rule }) => ({
+      ...rule,
+      lastHitUs: lastHitNs === null ? null : lastHitNs / 1e3,
+    })),
+    epochs: {
+      opened: run.host.opened,
+      sealed: run.host.sealed,
+      committed: run.host.committed,
+      aborted: 0,
+    },
+    term: epochs.term,
+  };
+}

@@ -1,0 +1,108 @@
+import type { Cursor } from './cursor.ts';
+import type { FieldMatch, Interval } from './rule.ts';
+import { parseBraces, parseInterval, parseValue } from './values.ts';
+
+const FIELD = 'tcp.flags';
+const ZERO: readonly Interval[] = [{ low: 0n, high: 0n }];
+
+/** What stands between a field and its value; `is` also where nothing stands. */
+export type Comparison = 'is' | 'is-not' | '<' | '>' | '<=' | '>=';
+
+/**
+ * `tcp flags` has a grammar of its own, with the meaning that nft 1.0.6 gives it:
+ *
+ *     syn   syn,ack   syn|ack       any of these is set (a bare list)
+ *     == syn,ack      != syn        exactly these are set; not exactly these
+ *     { syn, syn|ack }              exactly one of these combinations
+ *     syn / syn,ack                 of those after the slash, exactly those before it
+ *     & (syn|ack) == syn            the same; with `!= 0`: any of them; with `== 0`: none
+ *     ! syn                         none of these
+ *
+ * @param comparison as read before; `explicit` says whether it was written out
+ * @returns null after reporting an error
+ */
+export function parseFlags(cursor: Cursor, comparison: 'is' | 'is-not', explicit: boolean): FieldMatch | null {
+  const negated = comparison === 'is-not';
+  if (cursor.is('{')) {
+    const intervals = parseBraces(cursor, () => exactly(parseFlagSet(cursor, '|')));
+    return intervals === null ? null : match(null, negated, intervals);
+  }
+  if (isNumericRange(cursor)) {
+    const interval = parseInterval(FIELD, cursor);
+    return interval === null ? null : match(null, negated, [interval]);
+  }
+  const value = parseFlagSet(cursor, '|,');
+  if (value === null) return null;
+  if (cursor.take('/')) {
+    const mask = parseFlagSet(cursor, ',');
+    return mask === null ? null : match(mask, negated, [{ low: value, high: value }]);
+  }
+  if (explicit) return match(null, negated, [{ low: value, high: value }]);
+  return match(value, true, ZERO);
+}
+
+/** After `&`: a mask, a comparison and a value, a list of values or a set. */
+export function parseMaskedFlags(cursor: Cursor): FieldMatch | null {
+  const mask = parseFlagSet(cursor, '');
+  if (mask === null) return null;
+  if (cursor.is('|') || cursor.is(',')) {
+    cursor.unexpected('the mask in parentheses', "write '& (syn|ack) == …'; without them nft reads something else");
+    return null;
+  }
+  const negated = cursor.is('!=');
+  if (!negated && !cursor.is('==')) {
+    cursor.unexpected("'==' or '!=' after the mask");
+    return null;
+  }
+  cursor.next();
+  if (cursor.is('{')) {
+    const intervals = parseBraces(cursor, () => exactly(parseFlagSet(cursor, '|')));
+    return intervals === null ? null : match(mask, negated, intervals);
+  }
+  const value = parseFlagSet(cursor, '|,');
+  return value === null ? null : match(mask, negated, [{ low: value, high: value }]);
+}
+
+/** After `!`: none of these is set. */
+export function parseAbsentFlags(cursor: Cursor): FieldMatch | null {
+  const value = parseFlagSet(cursor, '|,');
+  return value === null ? null : match(value, false, ZERO);
+}
+
+function match(mask: bigint | null, negated: boolean, intervals: readonly Interval[]): FieldMatch {
+  return { kind: 'field', field: FIELD, mask, negated, intervals };
+}
+
+function exactly(value: bigint | null): Interval | null {
+  return value === null ? null : { low: value, high: value };
+}
+
+function isNumericRange(cursor: Cursor): boolean {
+  const between = cursor.peek(1);
+  return between.kind === 'punctuation' && between.text === '-';
+}
+
+/**
+ * Flags or'ed together: one, a parenthesised `(a|b)`, or a bare list with one of the given separators.
+ * @param separators those that may stand outside parentheses
+ * @returns the bits; null after reporting an error, and then at least one token is taken unless it could not be a flag
+ */
+function parseFlagSet(cursor: Cursor, separators: string): bigint | null {
+  const parenthesised = cursor.take('(');
+  const allowed = parenthesised ? '|' : separators;
+  let bits: bigint | null = 0n;
+  do {
+    const token = cursor.peek();
+    if (token.kind !== 'word' && token.kind !== 'string') {
+      cursor.unexpected('a TCP flag: fin, syn, rst, psh, ack, urg, ecn or cwr');
+      return null;
+    }
+    const value = parseValue(FIELD, cursor.next(), cursor.reports);
+    bits = bits === null || value === null ? null : bits | value;
+  } while ([...allowed].some((separator) => cursor.take(separator)));
+  if (parenthesised && !cursor.take(')')) {
+    cursor.unexpected("'|' or ')'");
+    return null;
+  }
+  return bits;
+}

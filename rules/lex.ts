@@ -1,0 +1,105 @@
+import { quote, type Reports, type Span } from './errors.ts';
+
+/** `bad`: something that has been reported already; whoever meets it stays silent. */
+export type TokenKind = 'word' | 'string' | 'punctuation' | 'newline' | 'bad' | 'end';
+
+export interface Token extends Span {
+  readonly kind: TokenKind;
+  /** A word or punctuation as written, a string without its quotes; empty for newline and end. */
+  readonly text: string;
+  /** UTF-16 units from the text's start; `end` is just after the token. */
+  readonly start: number;
+  readonly end: number;
+}
+
+const BLANKS = /(?:[ \t\r\f\v\ufeff]|\\\r?\n|#[^\n]*)+/y;
+/** Digits first, or a colon in it: a number or an address, which ends where a range's '-' begins. */
+const VALUE = /[\w:][\w.:]*/y;
+/** Letter first: a name, in which '-' is part of the word (`echo-reply`). */
+const NAME = /[A-Za-z_][\w.]*(?:-\w[\w.]*)*/y;
+const PUNCTUATION = /[=!<>]=|[{}(),;=!<>&|/@$.^*-]/y;
+const STRING = /"[^"\n]*("|(?=\n|$))/y;
+const UNKNOWN = /[^\s\w"#{}(),;=!<>&|/@$.^*:\\-]+|./suy;
+
+/** What people paste from documents, and what they meant. */
+const LOOKALIKES: readonly (readonly [RegExp, string])[] = [
+  [/^[\u201c\u201d\u201e\u00ab\u00bb]/, 'write a plain "'],
+  [/^[\u2010-\u2015\u2212]/, "write a plain '-'"],
+  [/^[\u00a0\u2000-\u200b\u202f\u3000]/, 'this is not a plain blank: replace it'],
+  [/^\ufffd/, 'the file is not UTF-8 text'],
+];
+
+/**
+ * Cuts a rule file into tokens; comments and blanks go, line ends stay. Never throws.
+ * @returns at least one token; the last one is of kind `end`
+ */
+export function lex(text: string, reports: Reports): Token[] {
+  const tokens: Token[] = [];
+  let at = 0;
+  let line = 1;
+  let lineStart = 0;
+
+  function push(kind: TokenKind, end: number, content: string): void {
+    tokens.push({ kind, text: content, line, column: at - lineStart + 1, length: end - at, start: at, end });
+    at = end;
+  }
+
+  function matchEnd(pattern: RegExp): number {
+    pattern.lastIndex = at;
+    return pattern.test(text) ? pattern.lastIndex : at;
+  }
+
+  while (at < text.length) {
+    const blanksEnd = matchEnd(BLANKS);
+    // Only an escaped line end hides in blanks.
+    for (let eol = text.indexOf('\n', at); eol >= 0 && eol < blanksEnd; eol = text.indexOf('\n', eol + 1)) {
+      line++;
+      lineStart = eol + 1;
+    }
+    at = blanksEnd;
+    if (at >= text.length) break;
+
+    if (text[at] === '\n') {
+      push('newline', at + 1, '');
+      line++;
+      lineStart = at;
+      continue;
+    }
+    if (text[at] === '"') {
+      const end = matchEnd(STRING);
+      const closed = end > at + 1 && text[end - 1] === '"';
+      if (!closed) {
+        const span = { line, column: at - lineStart + 1, length: end - at };
+        reports.error('unterminated-string', span, 'this string is not closed', {
+          expected: "'\"' before the line ends",
+        });
+      }
+      push(closed ? 'string' : 'bad', end, text.slice(at + 1, closed ? end - 1 : end));
+      continue;
+    }
+    const valueEnd = matchEnd(VALUE);
+    if (valueEnd > at) {
+      const end = text.slice(at, valueEnd).includes(':') ? valueEnd : Math.max(valueEnd, matchEnd(NAME));
+      push('word', end, text.slice(at, end));
+      continue;
+    }
+    const punctuationEnd = matchEnd(PUNCTUATION);
+    if (punctuationEnd > at) {
+      push('punctuation', punctuationEnd, text.slice(at, punctuationEnd));
+      continue;
+    }
+    const end = matchEnd(UNKNOWN);
+    const unknown = text.slice(at, end);
+    const meant = LOOKALIKES.find(([pattern]) => pattern.test(unknown));
+    const span = { line, column: at - lineStart + 1, length: end - at };
+    reports.error(
+      'unknown-character',
+      span,
+      `unexpected ${quote(unknown)}`,
+      meant === undefined ? {} : { hint: meant[1] },
+    );
+    push('bad', end, unknown);
+  }
+  push('end', at, '');
+  return tokens;
+}
