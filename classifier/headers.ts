@@ -48,8 +48,11 @@ export const IP6 = { header: 40, payloadLength: 4, nextHeader: 6, src: 8, dst: 2
 export const JUMBO_OPTION = 0xc2;
 export const PAD1_OPTION = 0;
 
-/** More extension headers than this are not followed (reason `too-many-headers`); real chains have at most six. */
-export const MAX_EXTENSION_HEADERS = 16;
+/**
+ * More extension headers than this are not followed (reason `too-many-headers`). Chains that mean something have six at
+ * most (RFC 8200 §4.1); a frame of 1514 bytes has room for 182.
+ */
+export const MAX_EXTENSION_HEADERS = 128;
 
 /** ARP for IPv4 over Ethernet (RFC 826): bytes from the header's start. */
 export const ARP = { fixed: 8, full: 28, operation: 6, senderMac: 8, senderIp: 14, targetIp: 24 } as const;

@@ -89,9 +89,9 @@ function readAddresses(out: Parsed, slab: DataView, at: number): void {
   out.dst3 = slab.getInt32(at + IP6.dst + 12);
 }
 
-/** @returns false for a second fragment header that says the packet is a fragment of a fragment */
+/** @returns false for a fragment of a fragment; fragment headers of atomic fragments (RFC 6946) may come in any number */
 function readFragment(out: Parsed, slab: DataView, header: number): boolean {
-  if (out.fragOffset !== -1) return false;
+  if (out.isFragment === 1) return false;
   const word = slab.getUint16(header + 2);
   out.fragOffset = word & 0xfff8;
   out.moreFrags = word & 1;

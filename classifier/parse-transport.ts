@@ -89,24 +89,21 @@ function parseTransport(
     out.dstPort = slab.getUint16(l4 + 2);
   }
   let header: number = MIN_HEADER[out.l4]!;
+  // What there is of a cut TCP header is shown, though the frame is held.
+  if (out.l4 === L4.tcp && readable >= 14) readTcp(out, slab, l4);
   if (readable < header) {
     fail(out, packetEnd - l4 < header ? REASON.malformed : REASON.truncated);
     return;
   }
   const length = packetEnd - l4;
   switch (out.l4) {
-    case L4.tcp: {
-      const word = slab.getUint16(l4 + 12);
-      out.tcpSeq = slab.getInt32(l4 + 4);
-      out.tcpAck = slab.getInt32(l4 + 8);
-      header = (word >> 12) * 4;
+    case L4.tcp:
+      header = (slab.getUint8(l4 + 12) >> 4) * 4;
       if (header < 20) {
         fail(out, REASON.malformed);
         return;
       }
-      out.tcpFlags = word & 0xfff;
       break;
-    }
     case L4.udp:
       out.udpLength = slab.getUint16(l4 + 4);
       if (lengthIsTold && out.isFragment === 0 && (out.udpLength < 8 || out.udpLength > length)) {
@@ -141,6 +138,14 @@ function parseTransport(
     return;
   }
   out.payloadCaptured = readable - header;
+}
+
+/** Sequence numbers and, unless the data offset is impossible, flags. */
+function readTcp(out: Parsed, slab: DataView, l4: number): void {
+  out.tcpSeq = slab.getInt32(l4 + 4);
+  out.tcpAck = slab.getInt32(l4 + 8);
+  const word = slab.getUint16(l4 + 12);
+  if (word >> 12 >= 5) out.tcpFlags = word & 0xfff;
 }
 
 /** The first problem found stands; within a first fragment a missing header has a reason of its own. */

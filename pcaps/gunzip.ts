@@ -26,7 +26,7 @@ export class Gunzip {
       this.#settle();
     });
     this.#stream.on('error', (error) => {
-      this.error = error.message;
+      this.error ??= error.message;
       this.#settle();
     });
   }
@@ -44,7 +44,12 @@ export class Gunzip {
   /** Unpacks one piece, which must stay as it is until the promise is kept. It is never rejected. */
   write(piece: Uint8Array): Promise<void> {
     this.#bytesIn += piece.length;
-    return this.#wait(() => this.#stream.write(piece, () => this.#settle()));
+    return this.#wait(() =>
+      this.#stream.write(piece, (error) => {
+        if (error) this.error ??= error.message;
+        this.#settle();
+      }),
+    );
   }
 
   /** No more bytes will come; a stream that is cut is found here. */

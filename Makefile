@@ -1,0 +1,44 @@
+# What a fresh clone needs: Node 20 or newer, git, make, a compiler. See README.md.
+.DEFAULT_GOAL := build
+SHELL := /bin/bash
+time ?= 60
+seed ?= 1
+export TIME = $(time)
+
+.PHONY: build check test demo bench fuzz soak mutate clean
+
+node_modules: package.json package-lock.json
+	npm ci --no-audit --no-fund
+	@touch node_modules
+
+build: node_modules
+	npx tsc -p tsconfig.build.json
+	mkdir -p dist/rules/sets
+	cp rules/sets/*.rules dist/rules/sets/
+	chmod +x dist/gateway/cli/main.js
+
+check: node_modules
+	npx tsc -p tsconfig.json
+	npx biome check .
+	npx knip
+
+test: build check
+	npx vitest run
+
+demo: build
+	bash pcaps/demo.sh
+
+bench: build
+	npx tsx test/bench/run.ts only=$(only)
+
+fuzz: build
+	npx tsx test/fuzz/run.ts time=$(time) seed=$(seed)
+
+soak: build
+	npx tsx test/fuzz/run.ts time=$(time) seed=$(seed) soak=1
+
+mutate: build
+	npx stryker run
+
+clean:
+	rm -rf dist coverage reports .stryker-tmp
