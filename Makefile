@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 time ?= 60
 seed ?= 1
-export TIME = $(time)
+only ?=
 
 .PHONY: build check test demo bench fuzz soak mutate clean
 
@@ -23,12 +23,14 @@ check: node_modules
 	npx knip
 
 test: build check
+	@bash test/support/tools.sh
 	npx vitest run
 
 demo: build
 	bash pcaps/demo.sh
 
 bench: build
+	@bash test/support/tools.sh
 	npx tsx test/bench/run.ts only=$(only)
 
 fuzz: build

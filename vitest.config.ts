@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { SkipReporter } from './test/support/skip-reporter.ts';
 
 export default defineConfig({
   test: {
@@ -6,6 +7,7 @@ export default defineConfig({
     pool: 'forks',
     execArgv: ['--expose-gc'],
     maxWorkers: 2,
-    testTimeout: 60_000,
+    testTimeout: 120_000,
+    reporters: ['default', new SkipReporter(), ['json', { outputFile: 'reports/tests.json' }]],
   },
 });

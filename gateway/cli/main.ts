@@ -1,8 +1,9 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { VmAddresses } from '../vm-addresses.ts';
 import { check } from './check.ts';
+import { completion, SHELLS, type Shell } from './completion.ts';
 import { explain } from './explain.ts';
 import { EXIT, Failure } from './failure.ts';
 import { replay } from './replay.ts';
@@ -124,6 +125,7 @@ function program(): Command {
         limitFrames: options.bufferFrames,
         verifyChecksums: options.verifyChecksums === true,
         out: options.out ?? null,
+        rulesName: options.rules,
         json: options.json === true,
       });
     });
@@ -136,6 +138,14 @@ function program(): Command {
     .action(async (path: string, options) => {
       process.exitCode = await check(path, options.json === true);
     });
+  holdfast
+    .command('completion')
+    .description('Print a completion script for a shell: source <(holdfast completion bash)')
+    .addArgument(new Argument('<shell>').choices(SHELLS))
+    .action((shell: Shell) => {
+      process.stdout.write(completion(holdfast, shell));
+    });
+
   for (const command of holdfast.commands) command.configureOutput({ outputError: () => {} }).exitOverride();
   return holdfast;
 }
@@ -145,6 +155,8 @@ function fail(error: unknown): number {
   if (error instanceof CommanderError) {
     // Help and version are no errors; commander has printed them.
     if (error.exitCode === 0) return EXIT.ok;
+    // Called without a command: the help on stderr says it all.
+    if (error.code === 'commander.help') return EXIT.usage;
     process.stderr.write(`holdfast: ${error.message.replace(/^error: /, '').replaceAll('\n', ' ')}\n`);
     return EXIT.usage;
   }

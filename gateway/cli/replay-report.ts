@@ -46,10 +46,10 @@ export function replayReport(result: ReplayResult, run: Replay, options: ReplayC
   return lines.join('\n');
 }
 
-function summary({ epochNs, commitDelayNs, failAtNs, pacing, generation }: ReplayCommandOptions): string {
+function summary({ epochNs, commitDelayNs, failAtNs, pacing, rulesName }: ReplayCommandOptions): string {
   const failure = failAtNs === null ? '' : `, VM fails at ${span(failAtNs)}`;
   const pace = pacing === 'paced' ? ', paced release' : '';
-  return `rules ${generation.ruleSet.file}, epochs of ${span(epochNs)}, commit after ${span(commitDelayNs)}${pace}${failure}`;
+  return `rules '${rulesName}', epochs of ${span(epochNs)}, commit after ${span(commitDelayNs)}${pace}${failure}`;
 }
 
 function fates(result: ReplayResult): [string, number][] {

@@ -10,6 +10,8 @@ export interface ReplayCommandOptions extends ReplayOptions {
   /** Seal and commit what is held at the end. */
   readonly drain: boolean;
   readonly out: string | null;
+  /** As the user named them. */
+  readonly rulesName: string;
   readonly json: boolean;
 }
 

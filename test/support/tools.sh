@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Installs the programs that tests and benchmarks compare with, where this machine lets us; otherwise says what is missing.
+# Tests that need one of them skip with a reason.
+set -u
+declare -A package=([tshark]=tshark [tcpdump]=tcpdump [editcap]=wireshark-common)
+missing=()
+for program in "${!package[@]}"; do
+  PATH=$PATH:/usr/sbin command -v "$program" >/dev/null || missing+=("${package[$program]}")
+done
+[ ${#missing[@]} = 0 ] && exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+  echo "installing: ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  log=$(mktemp)
+  if { apt-get update && apt-get install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+    rm -f "$log"
+    exit 0
+  fi
+  tail -n 5 "$log"
+  rm -f "$log"
+fi
+echo "not installed, their tests are skipped: ${missing[*]} (Debian: apt-get install ${missing[*]})"
