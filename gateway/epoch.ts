@@ -172,15 +172,17 @@ export class Epochs {
   }
 
   /**
-   * Seals and commits `count` epochs of an idle VM in one step. Nothing may be sealed and in flight.
-   * For a host that knows that no frame came in all that time.
+   * Seals the open epoch and the `count - 1` after it, in none of which a frame was sent, as one: a commit of the last
+   * commits them all, the others cannot be named. For a host that knows that its VM was silent all that time.
+   * @returns the last one
    */
-  skip(term: number, count: number): void {
+  sealRun(term: number, count: number): number {
     this.#checkTerm(term);
-    if (this.#sealed.length > 0) throw new StateError('epoch-sealed', 'epochs are in flight: none can be skipped');
-    this.#committedEpoch = this.#openEpoch + count - 1;
-    this.#openEpoch += count;
+    const last = this.#openEpoch + count - 1;
+    this.#sealed.push(last);
+    this.#openEpoch = last + 1;
     this.#beforeFirstSeal = false;
+    return last;
   }
 
   #commit(epoch: number): void {

@@ -15,6 +15,8 @@ import type { VmAddresses } from './vm-addresses.ts';
 
 /** The longest frame that a capture reader gives. */
 const SLOT_BYTES = 262_144;
+/** Later times are not told apart: epoch numbers stay safe integers, and a double's steps shorter than an epoch. */
+const MAX_EPOCHS = 2 ** 50;
 
 export interface ReplayOptions extends SimulatedHostOptions {
   readonly generation: Generation;
@@ -48,12 +50,16 @@ export class Replay {
   /** Time of the first record that has one: the clock's 0. */
   #originSeconds = Number.NaN;
   #originNanoseconds = 0;
+  /** A record that claims a later time (a garbled capture may say anything) counts as of this one. */
+  readonly #lastNs: number;
 
+  /** @throws RangeError for limits of the transmit buffer that cannot work */
   constructor(options: ReplayOptions, sink: ReplaySink | null) {
     const onLeave = sink === null ? null : (batch: FrameBatch, index: number) => this.#emit(sink, batch, index);
     this.#inside = new FilePort('inside', this.clock);
     this.#outside = new FilePort('outside', this.clock, onLeave);
     this.#addresses = options.vm;
+    this.#lastNs = options.epochNs * MAX_EPOCHS;
     this.vm = new Vm(this.#inside, this.#outside, options.generation, this.clock, {
       slotBytes: SLOT_BYTES,
       limits: { ...DEFAULT_LIMITS, limitBytes: options.limitBytes, limitFrames: options.limitFrames },
@@ -63,6 +69,9 @@ export class Replay {
       batchFrames: 1,
       replicated: true,
     });
+    if (options.overflow === 'backpressure' && this.vm.txBuffer.roomFor(SLOT_BYTES, false) === 0) {
+      throw new RangeError(`with backpressure the transmit buffer must take two frames of ${SLOT_BYTES} bytes`);
+    }
     this.vm.forwarder.onReleased = (batch, count) => {
       for (let i = 0; i < count; i++) this.delaysNs.add(this.clock.nowNs() - batch.arrivalNs[i]!);
     };
@@ -87,6 +96,8 @@ export class Replay {
       while (this.#inside.hasStaged) {
         this.#step();
         if (this.#inside.hasStaged) this.vm.forwarder.outbound(false);
+        // Nothing can be read before something leaves, also not at the seals until then.
+        if (this.#inside.hasStaged) this.host.skipIdle(Math.min(this.host.nextCommitNs(), this.vm.nextDueNs()));
       }
     } else {
       this.#outside.stage(record);
@@ -135,7 +146,8 @@ export class Replay {
       this.#originSeconds = record.seconds;
       this.#originNanoseconds = record.nanoseconds;
     }
-    return (record.seconds - this.#originSeconds) * 1e9 + (record.nanoseconds - this.#originNanoseconds);
+    const ns = (record.seconds - this.#originSeconds) * 1e9 + (record.nanoseconds - this.#originNanoseconds);
+    return Math.min(ns, this.#lastNs);
   }
 
   #isOutbound(record: CaptureRecord): boolean {

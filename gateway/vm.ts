@@ -47,7 +47,10 @@ export class Vm {
     const batchFrames = options.batchFrames ?? DEFAULT_BATCH_FRAMES;
     const slots = POOL_BATCHES * batchFrames;
     const poolBytes = slots * options.slotBytes;
-    const slab = slabOf(new Uint8Array(poolBytes + TxBuffer.bytesFor(limits, options.slotBytes)));
+    const slabBytes = poolBytes + TxBuffer.bytesFor(limits, options.slotBytes);
+    // Frames are known by 32-bit offsets.
+    if (slabBytes > 2 ** 32) throw new RangeError('the transmit buffer and the frame pool may take 4 GiB together');
+    const slab = slabOf(new Uint8Array(slabBytes));
     this.#clock = clock;
     this.epochs = new Epochs(options.replicated === true ? 'waiting' : 'off');
     this.txBuffer = new TxBuffer(slab, poolBytes, options.slotBytes, limits, options.pacing ?? 'burst');

@@ -17,7 +17,7 @@ export const BLOCK = {
 export const BYTE_ORDER_MAGIC = 0x1a2b_3c4d;
 
 /** The most bytes that a block which has to be read as a whole may have; others are skipped whatever their length. */
-export const MAX_BLOCK_BYTES = 16 * 1024 * 1024;
+const MAX_BLOCK_BYTES = 16 * 1024 * 1024;
 
 /** Interfaces of one section: as many as the 16-bit interface number of an obsolete packet block can name. */
 const MAX_INTERFACES = 65_536;
@@ -192,7 +192,7 @@ export class PcapngDecoder implements RecordDecoder {
     record.fcsLength = from.fcsLength;
     const options = start + 28 + ((captured + 3) & ~3);
     if (options + 4 <= end && !this.#readPacketOptions(window, record, options, end)) return false;
-    from.time.apply(record, view.getUint32(start + 12, littleEndian), view.getUint32(start + 16, littleEndian));
+    from.time.apply(record, view, start + 12, littleEndian);
     record.hasTime = true;
     this.#fill(window, record, from, id, start + 28, captured, view.getUint32(start + 24, littleEndian));
     return true;

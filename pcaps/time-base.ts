@@ -27,8 +27,13 @@ export class TimeBase {
     this.#offsetSeconds = offsetSeconds;
   }
 
-  /** Sets the record's time from the two halves; what is finer than a nanosecond is cut off. */
-  apply(record: CaptureRecord, high: number, low: number): void {
+  /**
+   * Sets the record's time; what is finer than a nanosecond is cut off.
+   * @param at offset of the upper half of the ticks in `view`; the lower half follows
+   */
+  apply(record: CaptureRecord, view: DataView, at: number, littleEndian: boolean): void {
+    const high = view.getUint32(at, littleEndian);
+    const low = view.getUint32(at + 4, littleEndian);
     const perSecond = this.#fastTicks;
     let seconds: number;
     let rest: number;

@@ -1,6 +1,6 @@
 import { CaptureCursor } from '../../pcaps/cursor.ts';
 import { CaptureFormatError, type CaptureRecord } from '../../pcaps/record.ts';
-import { CaptureUnreadableError } from '../../pcaps/source.ts';
+import { CaptureUnreadableError, STDIN } from '../../pcaps/source.ts';
 import { EXIT, Failure } from './failure.ts';
 
 /** A capture that a command reads, with its name for messages. */
@@ -9,9 +9,18 @@ export interface OpenCapture {
   readonly cursor: CaptureCursor;
 }
 
+/** @throws Failure with exit code 2 if standard input is named twice */
+export function checkNames(names: readonly string[]): void {
+  if (names.filter((name) => name === STDIN).length > 1) throw new Failure('standard input can be read only once');
+}
+
 /** @throws Failure with exit code 2 for a file that cannot be opened */
 export async function openCapture(name: string): Promise<OpenCapture> {
-  return { name, cursor: await orFailure(name, () => CaptureCursor.open(name)) };
+  try {
+    return { name, cursor: await CaptureCursor.open(name) };
+  } catch (error) {
+    throw failureOf(error);
+  }
 }
 
 /**
@@ -19,12 +28,12 @@ export async function openCapture(name: string): Promise<OpenCapture> {
  * @returns false at the end, also at damage: ask `reportDamage`; a promise only where bytes must be read
  * @throws Failure with exit code 2 for what is no capture
  */
-export function advance({ name, cursor }: OpenCapture): boolean | Promise<boolean> {
+export function advance({ cursor }: OpenCapture): boolean | Promise<boolean> {
   try {
     const moved = cursor.advance();
-    return typeof moved === 'boolean' ? moved : moved.catch((error) => Promise.reject(failureOf(name, error)));
+    return typeof moved === 'boolean' ? moved : moved.catch((error) => Promise.reject(failureOf(error)));
   } catch (error) {
-    throw failureOf(name, error);
+    throw failureOf(error);
   }
 }
 
@@ -41,16 +50,8 @@ export function frameWireLength(record: CaptureRecord): number {
   return record.fcsLength === 0 ? record.wireLength : Math.max(0, record.wireLength - record.fcsLength);
 }
 
-async function orFailure<T>(name: string, act: () => Promise<T>): Promise<T> {
-  try {
-    return await act();
-  } catch (error) {
-    throw failureOf(name, error);
-  }
-}
-
-function failureOf(name: string, error: unknown): unknown {
-  if (error instanceof CaptureUnreadableError) return new Failure(error.message);
-  if (error instanceof CaptureFormatError) return new Failure(`${name}: ${error.message}`);
-  return error;
+/** Both kinds name the capture in their messages. */
+function failureOf(error: unknown): unknown {
+  const isKnown = error instanceof CaptureUnreadableError || error instanceof CaptureFormatError;
+  return isKnown ? new Failure(error.message) : error;
 }

@@ -5,7 +5,7 @@ import { Parsed } from '../../classifier/parsed.ts';
 import { REASON, REASON_NAMES, VERDICT, VERDICT_NAMES } from '../../classifier/verdict.ts';
 import { type CaptureRecord, LINKTYPE_ETHERNET } from '../../pcaps/record.ts';
 import type { VmAddresses } from '../vm-addresses.ts';
-import { advance, frameWireLength, openCapture, reportDamage } from './captures.ts';
+import { advance, checkNames, frameWireLength, openCapture, reportDamage } from './captures.ts';
 import { fieldsJson, NO_FIELDS_JSON, ruleJson, timeText } from './explain-json.ts';
 import { derivationText, frameLine } from './explain-text.ts';
 import { EXIT, Failure } from './failure.ts';
@@ -30,18 +30,22 @@ export class Judged {
   reason = 0;
   /** Index of the deciding rule, or -1. */
   rule = -1;
+  /** Time that never steps back, as in a replay. */
+  nowNs = Number.NEGATIVE_INFINITY;
 }
 
 /** `holdfast explain`: the verdict of every frame, and why. @returns the exit code */
 export async function explain(paths: readonly string[], options: ExplainOptions): Promise<number> {
   const output = new Output();
   const progress = new Progress();
-  const classifier = new Classifier(options.generation, options.verifyChecksums);
-  const judged = new Judged();
+  checkNames(paths);
   let exitCode: number = EXIT.ok;
   let ordinal = 0;
   for (const path of paths) {
     const capture = await openCapture(path);
+    // A capture's verdicts do not depend on what was read before it: fragments and time begin anew.
+    const classifier = new Classifier(options.generation, options.verifyChecksums);
+    const judged = new Judged();
     const line = lineWriter(options, paths.length > 1 ? path : null);
     const { record } = capture.cursor;
     for (let pkt = 1; ; pkt++) {
@@ -71,6 +75,7 @@ export async function explain(paths: readonly string[], options: ExplainOptions)
 }
 
 function judge(judged: Judged, record: CaptureRecord, classifier: Classifier, vm: VmAddresses): void {
+  if (record.hasTime) judged.nowNs = Math.max(judged.nowNs, record.seconds * 1e9 + record.nanoseconds);
   judged.isEthernet = record.linkType === LINKTYPE_ETHERNET;
   judged.rule = -1;
   if (!judged.isEthernet) {
@@ -86,7 +91,7 @@ function judge(judged: Judged, record: CaptureRecord, classifier: Classifier, vm
     judged.reason = REASON.inbound;
     return;
   }
-  classifier.classify(judged.parsed, record.view, record.seconds * 1e9 + record.nanoseconds);
+  classifier.classify(judged.parsed, record.view, judged.nowNs);
   judged.verdict = classifier.verdict;
   judged.reason = classifier.reason;
   judged.rule = classifier.rule;

@@ -17,7 +17,9 @@ const UNIT_NS: Readonly<Record<string, number>> = { ns: 1, us: 1e3, ms: 1e6, s: 
 function duration(text: string): number {
   const [, value, unit] = /^(\d+(?:\.\d+)?)(ns|us|ms|s|m)$/.exec(text) ?? [];
   if (value === undefined) throw new InvalidArgumentError('expected a duration such as 100ms, 2.5s or 250us');
-  return Math.round(Number(value) * UNIT_NS[unit!]!);
+  const ns = Math.round(Number(value) * UNIT_NS[unit!]!);
+  if (ns > Number.MAX_SAFE_INTEGER) throw new InvalidArgumentError('expected a duration of at most 104 days');
+  return ns;
 }
 
 function positiveDuration(text: string): number {

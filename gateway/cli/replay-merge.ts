@@ -1,6 +1,6 @@
 import type { CaptureRecord } from '../../pcaps/record.ts';
-import { advance, type OpenCapture, openCapture, reportDamage } from './captures.ts';
-import { EXIT, Failure } from './failure.ts';
+import { advance, checkNames, type OpenCapture, openCapture, reportDamage } from './captures.ts';
+import { EXIT } from './failure.ts';
 
 interface Source {
   readonly capture: OpenCapture;
@@ -18,7 +18,7 @@ export class MergedCaptures {
 
   /** @throws Failure with exit code 2 for a file that cannot be read or is no capture */
   static async open(paths: readonly string[]): Promise<MergedCaptures> {
-    if (paths.filter((path) => path === '-').length > 1) throw new Failure('standard input can be read only once');
+    checkNames(paths);
     const merged = new MergedCaptures();
     for (const path of paths) {
       const source = { capture: await openCapture(path), seconds: Number.NEGATIVE_INFINITY, nanoseconds: 0 };

@@ -1,4 +1,4 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync, statSync, writeSync } from 'node:fs';
 import type { Generation } from '../../classifier/classifier.ts';
 import { REASON_NAMES, VERDICT_NAMES } from '../../classifier/verdict.ts';
 import { PcapngWriter } from '../../pcaps/pcapng-writer.ts';
@@ -13,9 +13,13 @@ export class ReplayOut {
   readonly #writer: PcapngWriter;
   readonly #classes: ReadonlyMap<number, string | null>;
 
-  /** @throws Failure with exit code 2 if the file cannot be written */
-  constructor(path: string, generation: Generation) {
+  /**
+   * @param inputs the captures that are being read: writing over one would destroy it
+   * @throws Failure with exit code 2 if the file cannot be written
+   */
+  constructor(path: string, inputs: readonly string[], generation: Generation) {
     this.#path = path;
+    if (inputs.some((input) => isSameFile(input, path))) throw new Failure(`--out ${path} is one of the captures`);
     try {
       this.#fd = openSync(path, 'w');
     } catch (error) {
@@ -59,6 +63,12 @@ export class ReplayOut {
       throw unwritable(this.#path, error);
     }
   }
+}
+
+function isSameFile(a: string, b: string): boolean {
+  const [first, second] = [a, b].map((path) => statSync(path, { throwIfNoEntry: false }));
+  // Devices such as /dev/null may be written while they are read.
+  return first?.isFile() === true && first.ino === second?.ino && first.dev === second.dev;
 }
 
 function unwritable(path: string, error: unknown): Failure {

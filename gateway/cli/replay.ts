@@ -20,8 +20,23 @@ const PROGRESS_FRAMES = 4096;
 
 /** `holdfast replay`. @returns the exit code */
 export async function replay(paths: readonly string[], options: ReplayCommandOptions): Promise<number> {
+  const { run, result, exitCode } = await runReplay(paths, options);
+  const output = new Output();
+  output.line(options.json ? JSON.stringify(result) : replayReport(result, run, options));
+  output.flush();
+  return exitCode;
+}
+
+/**
+ * Replays without printing what came of it; damage is reported on stderr.
+ * @throws Failure
+ */
+export async function runReplay(
+  paths: readonly string[],
+  options: ReplayCommandOptions,
+): Promise<{ run: Replay; result: ReplayResult; exitCode: number }> {
   const captures = await MergedCaptures.open(paths);
-  const out = options.out === null ? null : new ReplayOut(options.out, options.generation);
+  const out = options.out === null ? null : new ReplayOut(options.out, paths, options.generation);
   const progress = new Progress();
   let run: Replay;
   try {
@@ -39,11 +54,7 @@ export async function replay(paths: readonly string[], options: ReplayCommandOpt
   if (options.drain) run.drain();
   progress.end();
   out?.close();
-  const output = new Output();
-  const result = replayResult(run);
-  output.line(options.json ? JSON.stringify(result) : replayReport(result, run, options));
-  output.flush();
-  return captures.exitCode;
+  return { run, result: replayResult(run), exitCode: captures.exitCode };
 }
 
 export type ReplayResult = ReturnType<typeof replayResult>;
