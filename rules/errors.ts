@@ -1,4 +1,5 @@
 import type { Place } from './rule.ts';
+import { closest } from './suggest.ts';
 
 /** What is wrong, for programs; stable. The second group is warnings. */
 export const RULE_ERROR_CODES = [
@@ -24,6 +25,7 @@ export const RULE_ERROR_CODES = [
   'reversed-range',
   'host-bits',
   'empty-set',
+  'too-large',
   'too-many-errors',
   'duplicate-rule',
   'shadowed-rule',
@@ -123,7 +125,18 @@ export function quote(text: string): string {
 /** After so many errors a file is something else than rules; the last one says that more were left out. */
 export const MAX_ERRORS = 1000;
 
-type Details = Partial<Pick<RuleError, 'expected' | 'hint' | 'related'>>;
+interface Details {
+  readonly expected?: string;
+  readonly hint?: string;
+  readonly related?: Place;
+  /** A misspelt word and the words it may stand for; if one is near, it becomes the hint. */
+  readonly near?: { readonly word: string; readonly among: Iterable<string> };
+}
+
+/** Details for an error: `did you mean 'x'?`, if one of these is near. */
+export function didYouMean(word: string, among: Iterable<string>): Details {
+  return { near: { word, among } };
+}
 
 /** Collects the errors of one file. */
 export class Reports {
@@ -136,16 +149,19 @@ export class Reports {
 
   error(code: RuleErrorCode, at: Span, message: string, details: Details = {}): void {
     if (this.errors.length > MAX_ERRORS) return;
-    const full = this.errors.length === MAX_ERRORS;
-    this.errors.push({
-      severity: 'error',
-      code: full ? 'too-many-errors' : code,
-      file: this.file,
-      line: at.line,
-      column: at.column,
-      length: at.length,
-      message: full ? `more than ${MAX_ERRORS} errors: the rest is not shown` : message,
-      ...(full ? {} : details),
-    });
+    const { line, column, length } = at;
+    const base = { severity: 'error', file: this.file, line, column, length } as const;
+    if (this.errors.length === MAX_ERRORS) {
+      this.errors.push({
+        ...base,
+        code: 'too-many-errors',
+        message: `more than ${MAX_ERRORS} errors: the rest is not shown`,
+      });
+      return;
+    }
+    const { near, ...shown } = details;
+    const meant = near === undefined ? null : closest(near.word, near.among);
+    const suggestion = meant === null ? {} : { hint: `did you mean '${meant}'?` };
+    this.errors.push({ ...base, code, message, ...shown, ...suggestion });
   }
 }

@@ -13,19 +13,25 @@ export type Comparison = 'is' | 'is-not' | '<' | '>' | '<=' | '>=';
  *
  *     syn   syn,ack   syn|ack       any of these is set (a bare list)
  *     == syn,ack      != syn        exactly these are set; not exactly these
- *     { syn, syn|ack }              exactly one of these combinations
+ *     { syn, syn|ack }              exactly one of these combinations; a set of one is read as without its braces
  *     syn / syn,ack                 of those after the slash, exactly those before it
  *     & (syn|ack) == syn            the same; with `!= 0`: any of them; with `== 0`: none
  *     ! syn                         none of these
  *
- * @param comparison as read before; `explicit` says whether it was written out
+ * @param explicit whether the comparison is written out
  * @returns null after reporting an error
  */
 export function parseFlags(cursor: Cursor, comparison: 'is' | 'is-not', explicit: boolean): FieldMatch | null {
   const negated = comparison === 'is-not';
   if (cursor.is('{')) {
-    const intervals = parseBraces(cursor, () => exactly(parseFlagSet(cursor, '|')));
-    return intervals === null ? null : match(null, negated, intervals);
+    let count = 0;
+    const intervals = parseBraces(cursor, () => {
+      count++;
+      return exactly(parseFlagSet(cursor, '|'));
+    });
+    if (intervals === null) return null;
+    if (count === 1 && !explicit && intervals.length === 1) return match(intervals[0]!.low, true, ZERO);
+    return match(null, negated, intervals);
   }
   if (isNumericRange(cursor)) {
     const interval = parseInterval(FIELD, cursor);

@@ -12,11 +12,15 @@ export interface Token extends Span {
   readonly end: number;
 }
 
-const BLANKS = /(?:[ \t\r\f\v\ufeff]|\\\r?\n|#[^\n]*)+/y;
+// Each pattern repeats single characters only: V8 keeps a stack for repeated groups, and long input overflows it.
+const BLANKS = /[ \t\r\f\v\ufeff]+/y;
+const COMMENT = /#[^\n]*/y;
+const ESCAPED_LINE_END = /\\\r?\n/y;
 /** Digits first, or a colon in it: a number or an address, which ends where a range's '-' begins. */
 const VALUE = /[\w:][\w.:]*/y;
-/** Letter first: a name, in which '-' is part of the word (`echo-reply`). */
-const NAME = /[A-Za-z_][\w.]*(?:-\w[\w.]*)*/y;
+const LETTER = /[A-Za-z_]/y;
+/** In a word that starts with a letter '-' is part of the word (`echo-reply`). */
+const HYPHENATED = /-\w[\w.]*/y;
 const PUNCTUATION = /[=!<>]=|[{}(),;=!<>&|/@$.^*-]/y;
 const STRING = /"[^"\n]*("|(?=\n|$))/y;
 const UNKNOWN = /[^\s\w"#{}(),;=!<>&|/@$.^*:\\-]+|./suy;
@@ -29,9 +33,12 @@ const LOOKALIKES: readonly (readonly [RegExp, string])[] = [
   [/^\ufffd/, 'the file is not UTF-8 text'],
 ];
 
+/** A hundred thousand rules and more; beyond it the tokens would fill the memory. */
+export const MAX_TOKENS = 2_000_000;
+
 /**
  * Cuts a rule file into tokens; comments and blanks go, line ends stay. Never throws.
- * @returns at least one token; the last one is of kind `end`
+ * @returns at least one token; the last one is of kind `end`. After MAX_TOKENS the rest is left out and reported as `too-large`.
  */
 export function lex(text: string, reports: Reports): Token[] {
   const tokens: Token[] = [];
@@ -44,20 +51,39 @@ export function lex(text: string, reports: Reports): Token[] {
     at = end;
   }
 
-  function matchEnd(pattern: RegExp): number {
-    pattern.lastIndex = at;
-    return pattern.test(text) ? pattern.lastIndex : at;
+  function matchEnd(pattern: RegExp, from = at): number {
+    pattern.lastIndex = from;
+    return pattern.test(text) ? pattern.lastIndex : from;
+  }
+
+  /** @returns false where no blank, comment or escaped line end is */
+  function skipBlanks(): boolean {
+    const start = at;
+    at = matchEnd(COMMENT, matchEnd(BLANKS));
+    const afterEscape = matchEnd(ESCAPED_LINE_END);
+    if (afterEscape > at) {
+      at = afterEscape;
+      line++;
+      lineStart = at;
+    }
+    return at > start;
+  }
+
+  function wordEnd(): number {
+    let end = matchEnd(VALUE);
+    if (matchEnd(LETTER) === at || text.slice(at, end).includes(':')) return end;
+    for (let next = matchEnd(HYPHENATED, end); next > end; next = matchEnd(HYPHENATED, end)) end = next;
+    return end;
   }
 
   while (at < text.length) {
-    const blanksEnd = matchEnd(BLANKS);
-    // Only an escaped line end hides in blanks.
-    for (let eol = text.indexOf('\n', at); eol >= 0 && eol < blanksEnd; eol = text.indexOf('\n', eol + 1)) {
-      line++;
-      lineStart = eol + 1;
-    }
-    at = blanksEnd;
+    while (skipBlanks());
     if (at >= text.length) break;
+    if (tokens.length === MAX_TOKENS) {
+      const span = { line, column: at - lineStart + 1, length: 1 };
+      reports.error('too-large', span, `more than ${MAX_TOKENS} words: the rest is not read`);
+      break;
+    }
 
     if (text[at] === '\n') {
       push('newline', at + 1, '');
@@ -77,10 +103,9 @@ export function lex(text: string, reports: Reports): Token[] {
       push(closed ? 'string' : 'bad', end, text.slice(at + 1, closed ? end - 1 : end));
       continue;
     }
-    const valueEnd = matchEnd(VALUE);
-    if (valueEnd > at) {
-      const end = text.slice(at, valueEnd).includes(':') ? valueEnd : Math.max(valueEnd, matchEnd(NAME));
-      push('word', end, text.slice(at, end));
+    const afterWord = wordEnd();
+    if (afterWord > at) {
+      push('word', afterWord, text.slice(at, afterWord));
       continue;
     }
     const punctuationEnd = matchEnd(PUNCTUATION);

@@ -8,8 +8,8 @@ import type { RuleSet } from './rule.ts';
 export const SHIPPED_SETS = ['default', 'hold-all', 'telephony'] as const;
 export type ShippedSet = (typeof SHIPPED_SETS)[number];
 
-/** Larger files are refused before they fill the memory: a million rules fit. */
-export const MAX_RULE_BYTES = 64 * 1024 * 1024;
+/** Larger files are refused before they fill the memory: a hundred thousand rules fit. */
+export const MAX_RULE_BYTES = 16 * 1024 * 1024;
 
 export interface LoadedRules {
   readonly file: string;

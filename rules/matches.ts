@@ -1,11 +1,10 @@
 import type { Cursor } from './cursor.ts';
-import { quote } from './errors.ts';
+import { didYouMean, quote } from './errors.ts';
 import { type Comparison, parseAbsentFlags, parseFlags, parseMaskedFlags } from './flags.ts';
 import type { Token } from './lex.ts';
 import { VALUE_SYNTAX } from './names.ts';
 import { REFUSED_FIELDS, REFUSED_META, refuse } from './refused.ts';
 import { APPS, type AppMatch, type AppName, FIELDS, type FieldMatch, type FieldName, type Interval } from './rule.ts';
-import { didYouMean } from './suggest.ts';
 import { fieldText, maxValue, parseBraces, parseInterval, spanning } from './values.ts';
 
 /** `tcp` → `sport`, `dport`, `flags`, and so on for every protocol of FIELDS. */
@@ -50,8 +49,10 @@ export function parseFieldMatch(cursor: Cursor): FieldMatch | null {
   const comparison = parseComparison(cursor, field);
   if (comparison === null) return null;
   if (cursor.is('@') || cursor.is('$')) {
-    const named = cursor.is('@') ? 'named sets are' : "'define' is";
-    cursor.unexpected(`a value for '${fieldText(field)}'`, `${named} not supported yet: write '{ a, b-c }'`);
+    const hint = cursor.is('@')
+      ? "named sets are not supported yet: write the values, '{ a, b-c }'"
+      : "'define' is not supported yet: write the value";
+    cursor.unexpected(`a value for '${fieldText(field)}'`, hint);
     return null;
   }
   if (comparison !== 'is' && comparison !== 'is-not') return parseOrder(cursor, field, comparison);

@@ -175,7 +175,7 @@ export interface ValueSyntax {
   readonly names: Names;
 }
 
-const PORT: ValueSyntax = { kind: 'number', noun: 'a port or service name', names: SERVICES };
+const PORT: ValueSyntax = { kind: 'number', noun: 'a port', names: SERVICES };
 const PROTOCOL: ValueSyntax = { kind: 'number', noun: 'a protocol', names: PROTOCOLS };
 const NUMBER: ValueSyntax = { kind: 'number', noun: 'a number', names: {} };
 

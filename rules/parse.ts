@@ -1,12 +1,12 @@
 import { checkRules } from './check.ts';
 import { Cursor } from './cursor.ts';
-import { quote, Reports, type RuleError } from './errors.ts';
-import { lex, type Token } from './lex.ts';
+import { didYouMean, quote, Reports, type RuleError } from './errors.ts';
+import { lex, MAX_TOKENS, type Token } from './lex.ts';
 import { PROTOCOL_WORDS } from './matches.ts';
 import { REFUSED_AT_TOP, REFUSED_IN_RULE, refuse } from './refused.ts';
 import type { RuleSet, TrafficClass, VerdictName } from './rule.ts';
 import { type ParsedRule, parseRule, VERDICT_WORDS } from './rule-line.ts';
-import { closest, didYouMean } from './suggest.ts';
+import { closest } from './suggest.ts';
 
 /** Both lists are in the order of the file. */
 export interface ParseResult {
@@ -24,8 +24,10 @@ export interface ParseResult {
  */
 export function parseRules(text: string, file: string): ParseResult {
   const reports = new Reports(file);
-  const parser = new FileParser(new Cursor(lex(text, reports), reports));
-  const ruleSet = parser.parse();
+  const tokens = lex(text, reports);
+  // What is cut off would look like missing braces.
+  if (tokens.length > MAX_TOKENS) return { ruleSet: null, errors: reports.errors, warnings: [] };
+  const ruleSet = new FileParser(new Cursor(tokens, reports)).parse();
   const errors = [...reports.errors].sort((a, b) => a.line - b.line || a.column - b.column);
   if (errors.length > 0) return { ruleSet: null, errors, warnings: [] };
   return { ruleSet, errors, warnings: checkRules(ruleSet) };

@@ -1,14 +1,13 @@
 import type { Cursor } from './cursor.ts';
-import { quote, type Reports } from './errors.ts';
+import { didYouMean, quote, type Reports } from './errors.ts';
 import type { Token } from './lex.ts';
 import { PROTOCOL_WORDS, parseAppMatch, parseFieldMatch } from './matches.ts';
 import { REFUSED_IN_RULE, refuse } from './refused.ts';
 import type { Match, Rule, TrafficClass, VerdictName } from './rule.ts';
-import { didYouMean } from './suggest.ts';
 
 export const VERDICT_WORDS: readonly VerdictName[] = ['pass', 'hold', 'drop'];
 
-/** What may begin a part of a rule: the field to suggest from when a word is none of these. */
+/** Whatever may begin a part of a rule. */
 const RULE_WORDS: readonly string[] = [...PROTOCOL_WORDS, 'app', 'class', 'default', 'comment', ...VERDICT_WORDS];
 
 /** A rule whose class has not been looked up yet. */
@@ -31,9 +30,9 @@ export class ParsedRule {
     const { first, className, isDefault, matches, text, comment } = this;
     const named = className === null ? undefined : classes.get(className.text);
     if (className !== null && named === undefined) {
-      const details = { hint: `write 'class ${className.text} hold' above, or 'pass' or 'drop'` };
       const message = `class ${quote(className.text)} is not defined`;
-      reports.error('unknown-class', className, message, { ...details, ...didYouMean(className.text, classes.keys()) });
+      const hint = "define it: 'class NAME hold', or 'pass' or 'drop', outside the block";
+      reports.error('unknown-class', className, message, { hint, ...didYouMean(className.text, classes.keys()) });
     }
     return {
       handle,

@@ -25,6 +25,7 @@ export const FIELDS = {
   'arp.operation': { bits: 16, layer: 'l3' },
   'tcp.sport': { bits: 16, layer: 'l4' },
   'tcp.dport': { bits: 16, layer: 'l4' },
+  /** The low 8 of the 12 flag bits, as in nft: without accurate ECN's. */
   'tcp.flags': { bits: 8, layer: 'l4' },
   'udp.sport': { bits: 16, layer: 'l4' },
   'udp.dport': { bits: 16, layer: 'l4' },
@@ -34,6 +35,7 @@ export const FIELDS = {
   /** Either transport's port, TCP, UDP, UDP-Lite, SCTP or DCCP. */
   'th.sport': { bits: 16, layer: 'l4' },
   'th.dport': { bits: 16, layer: 'l4' },
+  /** ICMP is IPv4's and ICMPv6 is IPv6's, as in nft: protocol 1 over IPv6 has neither field. */
   'icmp.type': { bits: 8, layer: 'l4' },
   'icmp.code': { bits: 8, layer: 'l4' },
   'icmpv6.type': { bits: 8, layer: 'l4' },

@@ -1,3 +1,6 @@
+/** A file may define any number of names; comparing with more of them would make errors expensive. */
+const MAX_CANDIDATES = 200;
+
 /** Longer words are not worth comparing: nothing in the language is. */
 const MAX_WORD = 32;
 
@@ -11,7 +14,9 @@ export function closest(word: string, candidates: Iterable<string>): string | nu
   const lower = word.toLowerCase();
   let best: string | null = null;
   let bestDistance = lower.length >= 6 ? 3 : 2;
+  let compared = 0;
   for (const candidate of candidates) {
+    if (++compared > MAX_CANDIDATES) break;
     if (Math.abs(candidate.length - lower.length) >= bestDistance || candidate.length > MAX_WORD) continue;
     const distance = editDistance(lower, candidate.toLowerCase());
     // Of a two-letter word one slip leaves too little to be recognised by.
@@ -20,12 +25,6 @@ export function closest(word: string, candidates: Iterable<string>): string | nu
     bestDistance = distance;
   }
   return best;
-}
-
-/** `did you mean 'x'?`, ready to spread into an error's details. */
-export function didYouMean(word: string, candidates: Iterable<string>): { hint?: string } {
-  const near = closest(word, candidates);
-  return near === null ? {} : { hint: `did you mean '${near}'?` };
 }
 
 /** Optimal string alignment: insertions, deletions, substitutions and swaps of neighbours each cost 1. */

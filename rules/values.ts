@@ -1,11 +1,10 @@
 import { formatIp4, formatIp6, formatMac, parseIp4, parseIp6, parseMac } from './addresses.ts';
 import type { Cursor } from './cursor.ts';
-import { quote, type Reports, type Span } from './errors.ts';
+import { didYouMean, quote, type Reports, type Span } from './errors.ts';
 import { mergeIntervals } from './intervals.ts';
 import type { Token } from './lex.ts';
 import { VALUE_SYNTAX } from './names.ts';
 import { FIELDS, type FieldName, type Interval } from './rule.ts';
-import { didYouMean } from './suggest.ts';
 
 /** `ip.saddr` as rules write it: `ip saddr`. */
 export function fieldText(field: FieldName): string {
@@ -102,9 +101,12 @@ export function parseInterval(field: FieldName, cursor: Cursor): Interval | null
   return null;
 }
 
+/** Words that no value is called: where one stands, the value is missing. */
+const NO_VALUES: readonly string[] = ['class', 'pass', 'hold', 'drop', 'comment'];
+
 function takeValue(field: FieldName, cursor: Cursor): Token | null {
   const token = cursor.peek();
-  if (token.kind === 'word' || token.kind === 'string') return cursor.next();
+  if (token.kind === 'string' || (token.kind === 'word' && !NO_VALUES.includes(token.text))) return cursor.next();
   cursor.unexpected(`${VALUE_SYNTAX[field].noun} for '${fieldText(field)}'`);
   return null;
 }
