@@ -1,6 +1,7 @@
 import { FIELDS, type Match, type RuleSet } from '../rules/rule.ts';
-import { carries } from './field.ts';
-import { CompiledMatcher, EMPTY_LEAF, KINDS, kindOf, NONE } from './matcher.ts';
+import { carries, FIELD_WORDS, WORD } from './field.ts';
+import { ETHERTYPE, MIN_ETHERTYPE, PROTO } from './headers.ts';
+import { CompiledMatcher, EMPTY_LEAF, KINDS, kindOf, NONE, USES_APPS } from './matcher.ts';
 import { L3, type L3Kind, L4, type L4Kind } from './parsed.ts';
 import { type Box, type EncodedRule, ProgramWriter } from './program.ts';
 import { TreeBuilder } from './tree.ts';
@@ -11,6 +12,8 @@ interface KindRules {
   readonly candidates: readonly (readonly Box[])[];
   /** The first rule that every frame of the kind meets, or NONE. No later one is ever asked. */
   readonly fallback: number;
+  /** Bit n: some candidate compares word n; USES_APPS: some candidate names an app. */
+  readonly used: number;
 }
 
 /** Makes the fast matcher of a rule set: it answers every frame as `LinearMatcher` does. */
@@ -20,11 +23,12 @@ export function compileMatcher(ruleSet: RuleSet): CompiledMatcher {
   const trees = new TreeBuilder();
   const roots = new Int32Array(KINDS).fill(EMPTY_LEAF);
   const fallbacks = new Int32Array(KINDS).fill(NONE);
+  const used = new Int32Array(KINDS);
   const built: { readonly candidates: KindRules['candidates']; readonly root: number }[] = [];
   for (const l3 of Object.values(L3)) {
     for (const l4 of Object.values(L4)) {
       for (const isTagged of [false, true]) {
-        const { candidates, fallback } = rulesOfKind(rules, l3, l4, isTagged);
+        const { candidates, ...kindRules } = rulesOfKind(rules, l3, l4, isTagged);
         // Many kinds have the same rules: `ip saddr` alone does not care for the transport.
         let tree = built.find((other) => isSame(other.candidates, candidates));
         if (tree === undefined) {
@@ -33,11 +37,11 @@ export function compileMatcher(ruleSet: RuleSet): CompiledMatcher {
         }
         const kind = kindOf(l3, l4, isTagged ? 1 : 0);
         roots[kind] = tree.root;
-        fallbacks[kind] = fallback;
+        fallbacks[kind] = kindRules.fallback;
+        used[kind] = kindRules.used;
       }
     }
   }
-  const matches = ruleSet.outbound.flatMap((rule) => rule.matches);
   return new CompiledMatcher({
     code: Int32Array.from(program.code),
     lists: Int32Array.from(program.lists),
@@ -46,21 +50,56 @@ export function compileMatcher(ruleSet: RuleSet): CompiledMatcher {
     leaves: Int32Array.from(trees.leaves),
     roots,
     fallbacks,
-    usesMacs: matches.some((match) => match.kind === 'field' && FIELDS[match.field].bits === 48),
-    usesApps: matches.some((match) => match.kind === 'app'),
+    used,
   });
 }
 
 function rulesOfKind(rules: readonly EncodedRule[], l3: L3Kind, l4: L4Kind, isTagged: boolean): KindRules {
   const candidates: (readonly Box[])[] = [];
+  let used = 0;
   for (const { rule, matches, boxes, layer2Boxes } of rules) {
     // Of a frame with an unknown EtherType only layer 2 is asked; the rest of the rule is unknown.
     const asked = l3 === L3.unknown ? matches.filter(isLayer2) : matches;
     if (!asked.every((match) => match.kind === 'app' || carries(match.field, l3, l4, isTagged))) continue;
-    if (asked.length === 0) return { candidates, fallback: rule };
+    if (asked.length === 0) return { candidates, fallback: rule, used };
+    if (l3 !== L3.unknown && !boxes.some((box) => isPossible(box, l3, l4))) continue;
+    for (const match of asked) {
+      if (match.kind === 'app') used |= USES_APPS;
+      else for (const word of FIELD_WORDS[match.field]) used |= 1 << word;
+    }
     candidates.push(l3 === L3.unknown ? layer2Boxes : boxes);
   }
-  return { candidates, fallback: NONE };
+  return { candidates, fallback: NONE, used };
+}
+
+/** The protocol number that each transport stands for; of the frames without one it can be any other. */
+const PROTO_OF: Readonly<Partial<Record<L4Kind, number>>> = {
+  [L4.tcp]: PROTO.tcp,
+  [L4.udp]: PROTO.udp,
+  [L4.udplite]: PROTO.udplite,
+  [L4.sctp]: PROTO.sctp,
+  [L4.dccp]: PROTO.dccp,
+  [L4.icmp]: PROTO.icmp,
+  [L4.icmpv6]: PROTO.icmpv6,
+  [L4.igmp]: PROTO.igmp,
+};
+const ETHERTYPE_OF: Readonly<Partial<Record<L3Kind, number>>> = {
+  [L3.ip4]: ETHERTYPE.ip4,
+  [L3.ip6]: ETHERTYPE.ip6,
+  [L3.arp]: ETHERTYPE.arp,
+};
+
+/** False if a kind's own EtherType or protocol number already lies outside the box. */
+function isPossible({ ranges }: Box, l3: L3Kind, l4: L4Kind): boolean {
+  const proto = PROTO_OF[l4];
+  const etherType = ETHERTYPE_OF[l3];
+  return ranges.every(({ word, low, high }) => {
+    if (word === WORD.proto && proto !== undefined) return low <= proto && proto <= high;
+    // Below the least EtherType stands an 802.3 length: the EtherType follows in a SNAP header.
+    if (word === WORD.etherType && etherType !== undefined && low >= MIN_ETHERTYPE)
+      return low <= etherType && etherType <= high;
+    return true;
+  });
 }
 
 function isLayer2(match: Match): boolean {

@@ -13,8 +13,11 @@ export const ETHERTYPE = {
   legacyVlan: 0x9100,
 } as const;
 
-/** Values below this in the type field are 802.3 lengths (IEEE 802.3 §3.2.6). */
-export const MIN_ETHERTYPE = 0x600;
+/**
+ * Values below this in the type field are 802.3 lengths, which end at 1500 (IEEE 802.3 §3.2.6). 1501 to 1535 are neither
+ * length nor EtherType by the standard; they count as EtherTypes that nobody knows.
+ */
+export const MIN_ETHERTYPE = 1501;
 
 export const ETH = { header: 14, type: 12, tag: 4 } as const;
 

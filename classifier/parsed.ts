@@ -45,7 +45,7 @@ export class Parsed {
   vlanCount = 0;
   /** Tag control information, outermost first: 3 bits priority, 1 bit drop eligible, 12 bits id. */
   readonly vlanTci = new Int32Array(MAX_VLAN_TAGS);
-  /** The 16 bits after the last tag: EtherType, or an 802.3 length below 0x600; -1: the frame is too short. */
+  /** The 16 bits after the last tag: EtherType, or an 802.3 length up to 1500; -1: the frame is too short. */
   etherType = -1;
   l3: L3Kind = L3.unknown;
   l3Offset = -1;

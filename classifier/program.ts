@@ -3,23 +3,25 @@ import { FIELD_WORDS, wordsOf } from './field.ts';
 import { type PlainCondition, plainCondition } from './interval.ts';
 
 /**
- * Rules as numbers in one Int32Array. A rule is a header and its conditions, four numbers each:
+ * Rules as numbers in one Int32Array. A rule is a header and its conditions:
  *
- *     header      index of the rule | end of its layer 2 conditions | end | 1: it has matches above layer 2
- *     range       word, op          | mask | low               | high - low      one word in one interval
- *     list        word, op          | mask | offset in `lists` | intervals       one word in any of several
- *     wideList    word, op          | words| offset in `lists` | intervals       several words, as one number
- *     app         app index, op     | 1: negated
+ *     header      index of the rule | end of its ranges | end | 1: it has matches above layer 2
+ *     range       word, op          | low               | high - low      one word in one interval
+ *     list        first word, op    | offset in `lists` | intervals       a masked value in any of several
+ *     app         app, op           | 1: negated        | 0
  *
- * The first number of a condition is `word << 2 | op`. Layer 2 conditions come first, applications last. A rule is known
- * by its header's offset, so offsets grow in the order of the rules.
+ * Ranges come first, applications last. A rule is known by its header's offset, so offsets grow in the order of the
+ * rules. The first number of a condition is the word or app, plus OP, plus UPPER for a match above layer 2.
  *
- * `lists` holds sorted interval ends with the top bit flipped (signed order is then unsigned order); of a wide list first
- * the mask's words, then for each interval the words of its low and of its high end.
+ * A list in `lists`: how many words a value has | the mask's words | for each interval, in order, the words of its low
+ * and of its high end with the top bit flipped (signed order is then unsigned order).
  */
-export const OP = { range: 0, list: 1, wideList: 2, app: 3 } as const;
-export const STRIDE = 4;
-export const HEADER = { index: 0, layer2End: 1, end: 2, hasUpper: 3 } as const;
+export const OP = { range: 0, list: 0x20, app: 0x40, bits: 0x60 } as const;
+export const UPPER = 0x80;
+/** What is left of a condition's first number: a word or an app. */
+export const SUBJECT = 0x1f;
+export const STRIDE = 3;
+export const HEADER = { index: 0, rangesEnd: 1, end: 2, hasUpper: 3, size: 4 } as const;
 
 /** Turns unsigned order into signed order. */
 export const TOP_BIT = 0x80000000 | 0;
@@ -59,67 +61,65 @@ export class ProgramWriter {
   add(rule: Rule, index: number): EncodedRule {
     const start = this.code.length;
     const fields = rule.matches.filter((match) => match.kind === 'field');
-    const layer2 = fields.filter((match) => FIELDS[match.field].layer === 'l2');
-    const upper = fields.filter((match) => FIELDS[match.field].layer !== 'l2');
-    const apps = rule.matches.filter((match) => match.kind === 'app');
-    const hasUpper = upper.length + apps.length > 0;
-    this.code.push(index, 0, 0, hasUpper ? 1 : 0);
-    const layer2Ranges = layer2.map((match) => this.#addField(match));
-    this.code[start + HEADER.layer2End] = this.code.length;
-    const upperRanges = upper.map((match) => this.#addField(match));
-    for (const { app, negated } of apps) {
-      this.code.push((APPS.indexOf(app) << 2) | OP.app, negated ? 1 : 0, 0, 0);
+    const conditions = fields.map((match) => this.#condition(match));
+    const layer2 = fields.map((match) => FIELDS[match.field].layer === 'l2');
+    const ranges = conditions.flatMap((condition) => condition.ranges);
+    const others = conditions.flatMap((condition) => condition.others);
+    for (const match of rule.matches) {
+      if (match.kind === 'app') others.push(APPS.indexOf(match.app) | OP.app | UPPER, match.negated ? 1 : 0, 0);
     }
-    this.code[start + HEADER.end] = this.code.length;
+    const rangesEnd = start + HEADER.size + ranges.length;
+    const hasUpper = layer2.filter(Boolean).length < rule.matches.length;
+    this.code.push(index, rangesEnd, rangesEnd + others.length, hasUpper ? 1 : 0, ...ranges, ...others);
     return {
       rule: start,
       matches: rule.matches,
-      boxes: boxesOf(start, [...layer2Ranges, ...upperRanges]),
-      layer2Boxes: boxesOf(start, layer2Ranges),
+      boxes: boxesOf(
+        start,
+        conditions.map((condition) => condition.alternatives),
+      ),
+      layer2Boxes: boxesOf(
+        start,
+        conditions.filter((_, i) => layer2[i]).map((condition) => condition.alternatives),
+      ),
     };
   }
 
-  /** @returns the alternatives that the condition leaves, each as ranges of words */
-  #addField(match: FieldMatch): Range[][] {
-    const words = FIELD_WORDS[match.field];
+  #condition(match: FieldMatch): Condition {
     const plain = plainCondition(match);
-    if (words.length === 1) this.#addNarrow(match, plain, words[0]!);
-    else this.#addWide(match, plain, words);
-    if (plain.mask !== null) return [[]];
-    const alternatives = plain.intervals.map((interval) => rangesOf(match, interval));
-    if (alternatives.length <= MAX_BOXES) return alternatives;
-    return [rangesOf(match, { low: plain.intervals[0]!.low, high: plain.intervals.at(-1)!.high })];
+    const upper = FIELDS[match.field].layer === 'l2' ? 0 : UPPER;
+    const only = plain.intervals[0];
+    const alternatives = alternativesOf(match, plain);
+    if (plain.mask === null && plain.intervals.length === 1 && isBox(match, only!)) {
+      const ranges = alternatives[0]!.flatMap(({ word, low, high }) => [
+        word | OP.range | upper,
+        low | 0,
+        (high - low) | 0,
+      ]);
+      return { ranges, others: [], alternatives };
+    }
+    const words = FIELD_WORDS[match.field];
+    const others = [words[0]! | OP.list | upper, this.lists.length, plain.intervals.length];
+    this.lists.push(words.length, ...wordsOf(match.field, plain.mask ?? -1n));
+    for (const { low, high } of plain.intervals) {
+      for (const end of [low, high]) for (const word of wordsOf(match.field, end)) this.lists.push(word ^ TOP_BIT);
+    }
+    return { ranges: [], others, alternatives };
   }
+}
 
-  #addNarrow(match: FieldMatch, { mask, intervals }: PlainCondition, word: number): void {
-    const maskWord = mask === null ? -1 : wordsOf(match.field, mask)[0]!;
-    const only = intervals[0];
-    if (intervals.length === 1 && only !== undefined) {
-      const low = wordsOf(match.field, only.low)[0]!;
-      const high = wordsOf(match.field, only.high)[0]!;
-      this.code.push((word << 2) | OP.range, maskWord, low, (high - low) | 0);
-      return;
-    }
-    this.code.push((word << 2) | OP.list, maskWord, this.lists.length, intervals.length);
-    for (const { low, high } of intervals) {
-      this.lists.push(wordsOf(match.field, low)[0]! ^ TOP_BIT, wordsOf(match.field, high)[0]! ^ TOP_BIT);
-    }
-  }
+/** A field match as conditions in code, and the values it may have. */
+interface Condition {
+  readonly ranges: readonly number[];
+  readonly others: readonly number[];
+  readonly alternatives: readonly (readonly Range[])[];
+}
 
-  #addWide(match: FieldMatch, { mask, intervals }: PlainCondition, words: readonly number[]): void {
-    const only = intervals[0];
-    if (mask === null && intervals.length === 1 && only !== undefined && isBox(match, only)) {
-      for (const { word, low, high } of rangesOf(match, only)) {
-        this.code.push((word << 2) | OP.range, -1, low | 0, (high - low) | 0);
-      }
-      return;
-    }
-    this.code.push((words[0]! << 2) | OP.wideList, words.length, this.lists.length, intervals.length);
-    this.lists.push(...wordsOf(match.field, mask ?? -1n));
-    for (const { low, high } of intervals) {
-      for (const end of [low, high]) this.lists.push(...wordsOf(match.field, end).map((word) => word ^ TOP_BIT));
-    }
-  }
+/** Together they cover every value that the condition allows. */
+function alternativesOf(match: FieldMatch, { mask, intervals }: PlainCondition): Range[][] {
+  if (mask !== null) return [[]];
+  if (intervals.length <= MAX_BOXES) return intervals.map((interval) => rangesOf(match, interval));
+  return [rangesOf(match, { low: intervals[0]!.low, high: intervals.at(-1)!.high })];
 }
 
 /** Word by word: equal words must be equal, the first that differs gives a range, what follows it may be anything. */

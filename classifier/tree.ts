@@ -15,7 +15,7 @@ import type { Box } from './program.ts';
 /** Comparing this many rules costs less than a further node. */
 const LEAF_RULES = 4;
 /** A box in more cells than this goes to the rest. */
-const MAX_COPIES = 4;
+const MAX_COPIES = 8;
 const MAX_CELLS = 1 << 14;
 /** Leaf entries per box, and a few more for small sets, beyond which nothing is cut any more. */
 const BUDGET_PER_BOX = 12;

@@ -8,7 +8,7 @@ export type VerdictName = 'pass' | 'hold' | 'drop';
 export const FIELDS = {
   'ether.saddr': { bits: 48, layer: 'l2' },
   'ether.daddr': { bits: 48, layer: 'l2' },
-  /** The 16 bits after the last VLAN tag: an EtherType, or below 0x600 an 802.3 length (IEEE 802.3 §3.2.6). */
+  /** The 16 bits after the last VLAN tag: an EtherType, or up to 1500 an 802.3 length (IEEE 802.3 §3.2.6). */
   'ether.type': { bits: 16, layer: 'l2' },
   /** Outermost tag's id (IEEE 802.1Q §9.6); a frame without a tag has none and no comparison with it is true. */
   'vlan.id': { bits: 12, layer: 'l2' },

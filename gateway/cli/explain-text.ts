@@ -1,4 +1,5 @@
 import { recognisedApp, type Derivation } from '../../classifier/explain.ts';
+import { MIN_ETHERTYPE } from '../../classifier/headers.ts';
 import { L3, L4, L4_NAMES, type Parsed } from '../../classifier/parsed.ts';
 import { destinationText, ip4Text, macText, sourceText } from '../../classifier/text.ts';
 import { REASON_NAMES, REASON_TEXTS, VERDICT_NAMES } from '../../classifier/verdict.ts';
@@ -31,7 +32,7 @@ function summary(p: Parsed, record: CaptureRecord): string {
   const macs = `${macText(p.srcMacHigh, p.srcMacLow)} > ${macText(p.dstMacHigh, p.dstMacLow)}`;
   if (p.l3 === L3.arp) return `${head}${macs} arp ${p.arpOperation} ${ip4Text(p.src0)} > ${ip4Text(p.dst0)}`;
   if (p.etherType < 0) return `${p.length} bytes, too short for an Ethernet header`;
-  return `${head}${macs} ${p.etherType < 0x600 ? '802.3' : `type 0x${p.etherType.toString(16).padStart(4, '0')}`}`;
+  return `${head}${macs} ${p.etherType < MIN_ETHERTYPE ? '802.3' : `type 0x${p.etherType.toString(16).padStart(4, '0')}`}`;
 }
 
 /** @returns one line for one frame */
@@ -71,7 +72,7 @@ export function derivationText(
   if (judged.isEthernet && p.etherType >= 0) {
     row('ether', `${macText(p.srcMacHigh, p.srcMacLow)} > ${macText(p.dstMacHigh, p.dstMacLow)}`);
     for (let i = 0; i < p.vlanCount; i++) row('vlan', `id ${p.vlanTci[i]! & 0xfff}, priority ${p.vlanTci[i]! >> 13}`);
-    row('ether type', p.etherType < 0x600 ? `802.3 length ${p.etherType}` : `0x${p.etherType.toString(16).padStart(4, '0')}`);
+    row('ether type', p.etherType < MIN_ETHERTYPE ? `802.3 length ${p.etherType}` : `0x${p.etherType.toString(16).padStart(4, '0')}`);
     row('source', sourceText(p));
     row('destination', destinationText(p));
     row('protocol', number(p.proto));
