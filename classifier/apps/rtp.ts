@@ -5,15 +5,16 @@
  * RTP has no magic number, so this is a sum of weak evidence from one datagram:
  * - both l4Ports ≥ 1024 (§11 has them chosen dynamically; RFC 5761 lets media and RTCP share an odd or even one);
  * - version 2, which also is the range 128-191 that RFC 7983 §7 gives to RTP and RTCP beside STUN, DTLS and TURN;
- *   QUIC never starts so: its long header sets the two top bits, its short header clears the top one (RFC 9000 §17);
+ *   QUIC version 1 never starts so: its long header sets the two top bits, its short one clears the top one (RFC 9000 §17);
  * - a payload type that RFC 3551 §6 assigns (0-34 without its gaps) or leaves to be agreed (96-127); 64-95 is where
  *   RTCP's packet types fall once the marker bit is set apart (RFC 5761 §4);
  * - 12 bytes, the CSRC list, the extension and the padding that the header announces fit into the datagram, the padding
  *   count is not 0, and something follows the header: payload or padding.
  *
- * False positives: about one in twelve datagrams of uniformly random bytes passes (version 1/4, payload type 2/5,
- * lengths nearly always right in a big datagram unless the extension bit is set); so do protocols that encrypt from the
- * first byte, and fixed headers that happen to start with 0x80 and a fitting byte. Pair it with ports or addresses
+ * False positives: about one in twenty datagrams of uniformly random bytes passes (version 1/4, payload type 2/5,
+ * extension and padding seldom fit); so do protocols that encrypt from the
+ * first byte, and fixed headers that happen to start with 0x80-0xBF and a fitting byte: seen were QUIC version
+ * negotiation (RFC 8999 §6: random low bits, then four zero bytes) and BACnet/IP (0x81 0x0B). Pair it with ports or addresses
  * wherever those are known, and do not let it alone pass what must not be lost.
  * False negatives: RTP over TCP (RFC 4571), TURN channels, payload types 35-63 that RFC 5761 §4 allows where 96-127 are
  * used up, unassigned ones below 35, ports below 1024, empty packets as keep-alive (RFC 6263 §4.1 names them), RTCP.
