@@ -36,8 +36,8 @@ bench: build
 fuzz: build
 	npx tsx test/fuzz/run.ts time=$(time) seed=$(seed)
 
-soak: build
-	npx tsx test/fuzz/run.ts time=$(time) seed=$(seed) soak=1
+soak: time = 1800
+soak: fuzz
 
 mutate: build
 	npx stryker run

@@ -1,8 +1,8 @@
 import type { RuleSet, VerdictName } from '../rules/rule.ts';
+import { compileMatcher } from './compile.ts';
 import { isOrdered } from './flow-key.ts';
 import { FragmentTable } from './fragments.ts';
 import { IP4 } from './headers.ts';
-import { compileMatcher } from './compile.ts';
 import { type Matcher, NO_MATCH, UNKNOWN_ETHERTYPE } from './matcher.ts';
 import { L3, type Parsed } from './parsed.ts';
 import { REASON, type Reason, VERDICT, type Verdict } from './verdict.ts';

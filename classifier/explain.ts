@@ -74,4 +74,3 @@ function matchText(match: Match, p: Parsed): string {
   const hex = match.field.includes('addr') || match.field === 'ether.type' || match.field === 'tcp.flags';
   return `${match.field} = ${hex ? `0x${value.toString(16)}` : value}`;
 }
-

@@ -40,6 +40,8 @@ export class Epochs {
   /** Epochs up to this one belong to an earlier term. */
   #floor = 0;
   #beforeFirstSeal = false;
+  /** The term began with output that passed: going back to its start would undo what clients saw. */
+  #passedAtStart = false;
   #sealed: number[] = [];
   readonly #aborted = new Set<number>();
 
@@ -82,6 +84,7 @@ export class Epochs {
     this.#committedEpoch = 0;
     this.#floor = 0;
     this.#beforeFirstSeal = holdFrom === 'first-seal';
+    this.#passedAtStart = this.#beforeFirstSeal;
     this.#sealed = [];
     this.#aborted.clear();
   }
@@ -144,7 +147,7 @@ export class Epochs {
   rollback(term: number, epoch: number): boolean {
     this.#checkTerm(term);
     if (this.#aborted.has(epoch)) throw aborted(epoch);
-    if (epoch < this.#committedEpoch || (epoch === 0 && this.#beforeFirstSeal)) {
+    if (epoch < this.#committedEpoch || (epoch === 0 && this.#passedAtStart)) {
       throw new StateError('output-already-released', `output beyond epoch ${epoch} has left: no way back to it`);
     }
     const commits = epoch > this.#committedEpoch;
@@ -152,12 +155,18 @@ export class Epochs {
       this.#checkSealed(epoch);
       this.#commit(epoch);
     }
+    this.abandon();
+    return commits;
+  }
+
+  /** What is not committed is lost. Where a term is in force a new one begins; the epoch numbers grow on. */
+  abandon(): void {
+    if (this.#state !== 'on') return;
     this.#term++;
     this.#floor = this.#openEpoch;
     this.#openEpoch++;
     this.#sealed = [];
     this.#aborted.clear();
-    return commits;
   }
 
   /** Ends the term. `waiting` where the frames are kept for the next one, else `off`. */

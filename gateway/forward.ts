@@ -105,7 +105,7 @@ export class Forwarder {
   inbound(): number {
     const { outside, counters } = this.#parts;
     const batch = this.#received;
-    const count = this.#receive(outside, this.#slots());
+    const count = this.#receive(outside, this.#slots(this.#inward));
     for (let i = 0; i < count; i++) {
       counters.values[COUNT.inbound]!++;
       const oversize = batch.length[i]! < batch.wireLength[i]! && !outside.capabilities.cutsFrames;
@@ -145,7 +145,7 @@ export class Forwarder {
   /** @returns how many frames `outbound` may read: as the pool has slots, with backpressure as can also be stored */
   mayRead(draining: boolean): number {
     const { pool, overflow, txBuffer } = this.#parts;
-    let max = this.#slots();
+    let max = this.#slots(this.#outward);
     if (overflow === 'backpressure') {
       const room = txBuffer.roomFor(pool.slotBytes, draining);
       if (room < max) max = room;
@@ -153,9 +153,11 @@ export class Forwarder {
     return max;
   }
 
-  #slots(): number {
+  /** Each direction has half of the pool, so that a port that refuses never stops the other direction. */
+  #slots(queue: Egress): number {
     const { pool, batchFrames } = this.#parts;
-    return pool.free < batchFrames ? pool.free : batchFrames;
+    const free = (pool.slots >> 1) - queue.queued;
+    return free < batchFrames ? free : batchFrames;
   }
 
   #receive(port: Port, max: number): number {

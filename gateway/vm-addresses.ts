@@ -47,9 +47,7 @@ export class VmAddresses {
 function isInside({ words, masks, l3 }: Prefix, p: Parsed): boolean {
   if ((p.src0 & masks[0]!) !== words[0]) return false;
   if (l3 === L3.ip4) return true;
-  return (
-    (p.src1 & masks[1]!) === words[1] && (p.src2 & masks[2]!) === words[2] && (p.src3 & masks[3]!) === words[3]
-  );
+  return (p.src1 & masks[1]!) === words[1] && (p.src2 & masks[2]!) === words[2] && (p.src3 & masks[3]!) === words[3];
 }
 
 function parsePrefix(text: string): Prefix {
@@ -67,5 +65,7 @@ function parsePrefix(text: string): Prefix {
 }
 
 function split(value: bigint, bits: number): Int32Array {
-  return Int32Array.from({ length: bits / 32 }, (_, i) => Number(BigInt.asIntN(32, value >> BigInt(bits - 32 * (i + 1)))));
+  return Int32Array.from({ length: bits / 32 }, (_, i) =>
+    Number(BigInt.asIntN(32, value >> BigInt(bits - 32 * (i + 1)))),
+  );
 }

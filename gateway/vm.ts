@@ -54,6 +54,11 @@ export class Vm {
     this.#clock = clock;
     this.epochs = new Epochs(options.replicated === true ? 'waiting' : 'off');
     this.txBuffer = new TxBuffer(slab, poolBytes, options.slotBytes, limits, options.pacing ?? 'burst');
+    if (overflow === 'backpressure' && this.txBuffer.roomFor(options.slotBytes, false) === 0) {
+      throw new RangeError(
+        `with backpressure nothing would ever be read: behindShare takes no frame of a slot's length`,
+      );
+    }
     this.#classifier = new Classifier(generation, options.verifyChecksums ?? false);
     this.ruleCounters = new RuleCounters(generation.ruleSet);
     this.forwarder = new Forwarder({
@@ -127,19 +132,19 @@ export class Vm {
   rollback(term: number, epoch: number) {
     const commits = this.epochs.rollback(term, epoch);
     // Discard first: the release below may free frames that only waited behind others, but not of later epochs.
-    this.txBuffer.discardAfter(epoch);
-    const discardedFrames = this.txBuffer.changedFrames;
-    this.counters.values[COUNT.discarded]! += discardedFrames;
+    const discardedFrames = this.#discard(epoch);
     this.#flush();
     const { releasedFrames } = commits ? this.#release(epoch) : { releasedFrames: 0 };
     this.#flush();
     return { term: this.epochs.term, openEpoch: this.epochs.openEpoch, discardedFrames, releasedFrames };
   }
 
-  /** The VM is dead: what it did not commit never leaves, and what it still sends is dropped. */
+  /** The VM is dead: what it did not commit never leaves, and what it still sends is dropped until the next start. */
   fail(): { discardedFrames: number } {
     this.forwarder.failed = true;
-    const { discardedFrames } = this.rollback(this.epochs.term, this.epochs.committedEpoch);
+    const discardedFrames = this.#discard(this.epochs.committedEpoch);
+    this.epochs.abandon();
+    this.#flush();
     return { discardedFrames };
   }
 
@@ -150,11 +155,7 @@ export class Vm {
     let discardedFrames = 0;
     let releasedFrames = 0;
     if (held === 'release') releasedFrames = this.#release(Number.POSITIVE_INFINITY).releasedFrames;
-    if (held === 'discard') {
-      this.txBuffer.discardAfter(committed);
-      discardedFrames = this.txBuffer.changedFrames;
-      this.counters.values[COUNT.discarded]! += discardedFrames;
-    }
+    if (held === 'discard') discardedFrames = this.#discard(committed);
     this.#flush();
     // Kept frames belong to the next term's epoch 1; of the others only those that the port refused are still here.
     this.txBuffer.relabel(held === 'keep' ? committed : Number.POSITIVE_INFINITY);
@@ -184,6 +185,12 @@ export class Vm {
     const released = { releasedFrames: this.txBuffer.changedFrames, releasedBytes: this.txBuffer.changedBytes };
     this.pump();
     return released;
+  }
+
+  #discard(afterEpoch: number): number {
+    this.txBuffer.discardAfter(afterEpoch);
+    this.counters.values[COUNT.discarded]! += this.txBuffer.changedFrames;
+    return this.txBuffer.changedFrames;
   }
 
   /** What may leave and still waits for its time leaves now. */

@@ -31,10 +31,15 @@ export async function openCapture(name: string): Promise<OpenCapture> {
 export function advance({ cursor }: OpenCapture): boolean | Promise<boolean> {
   try {
     const moved = cursor.advance();
-    return typeof moved === 'boolean' ? moved : moved.catch((error) => Promise.reject(failureOf(error)));
+    return typeof moved === 'boolean' ? moved : moved.catch((error) => abandon(cursor, error));
   } catch (error) {
-    throw failureOf(error);
+    return abandon(cursor, error);
   }
+}
+
+async function abandon(cursor: CaptureCursor, error: unknown): Promise<never> {
+  await cursor.close();
+  throw failureOf(error);
 }
 
 /** Says on stderr where the capture is damaged. @returns the exit code: 0 for a whole capture */

@@ -7,7 +7,13 @@ import { Output } from './output.ts';
 export async function check(path: string, json: boolean): Promise<number> {
   const output = new Output();
   let exitCode: number = EXIT.ok;
-  let result: { file: string; text: string; errors: readonly RuleError[]; warnings: readonly RuleError[]; rules: number };
+  let result: {
+    file: string;
+    text: string;
+    errors: readonly RuleError[];
+    warnings: readonly RuleError[];
+    rules: number;
+  };
   try {
     const { file, text, ruleSet, warnings } = await loadRules(path);
     result = { file, text, errors: [], warnings, rules: ruleSet.outbound.length };
@@ -25,7 +31,9 @@ export async function check(path: string, json: boolean): Promise<number> {
     for (const one of [...result.errors, ...result.warnings]) output.line(formatRuleError(one, result.text));
     const { errors, warnings, rules } = result;
     const found = [counted(errors.length, 'error'), counted(warnings.length, 'warning')].join(', ');
-    output.line(exitCode === EXIT.ok ? `${result.file}: ${counted(rules, 'rule')}, ${found}` : `${result.file}: ${found}`);
+    output.line(
+      exitCode === EXIT.ok ? `${result.file}: ${counted(rules, 'rule')}, ${found}` : `${result.file}: ${found}`,
+    );
   }
   output.flush();
   return exitCode;

@@ -24,7 +24,9 @@ export function completion(program: Command, shell: Shell): string {
     ]);
     return `${lines.join('\n')}\n`;
   }
-  const cases = commands.map(({ name, options }) => `    ${name}) words='${options.map(({ long }) => long).join(' ')}' ;;`);
+  const cases = commands.map(
+    ({ name, options }) => `    ${name}) words='${options.map(({ long }) => long).join(' ')}' ;;`,
+  );
   const values = commands.flatMap(({ options }) =>
     options
       .filter(({ choices }) => choices.length > 0)

@@ -1,4 +1,4 @@
-import { recognisedApp, type Derivation } from '../../classifier/explain.ts';
+import { type Derivation, recognisedApp } from '../../classifier/explain.ts';
 import { MIN_ETHERTYPE } from '../../classifier/headers.ts';
 import { L3, L4, L4_NAMES, type Parsed } from '../../classifier/parsed.ts';
 import { destinationText, ip4Text, macText, sourceText } from '../../classifier/text.ts';
@@ -23,7 +23,11 @@ function summary(p: Parsed, record: CaptureRecord): string {
     const l4 = L4_NAMES[p.l4] ?? `proto ${p.proto}`;
     const flags =
       p.l4 === L4.tcp && p.tcpFlags >= 0
-        ? ` [${FLAG_LETTERS.split('').filter((_, bit) => (p.tcpFlags >> bit) & 1).join('') || 'none'}]`
+        ? ` [${
+            FLAG_LETTERS.split('')
+              .filter((_, bit) => (p.tcpFlags >> bit) & 1)
+              .join('') || 'none'
+          }]`
         : '';
     const fragment = p.isFragment === 1 ? ` fragment ${p.fragOffset}${p.moreFrags === 1 ? '+' : ''}` : '';
     const length = p.payloadLength >= 0 ? ` ${p.payloadLength} B` : '';
@@ -72,11 +76,17 @@ export function derivationText(
   if (judged.isEthernet && p.etherType >= 0) {
     row('ether', `${macText(p.srcMacHigh, p.srcMacLow)} > ${macText(p.dstMacHigh, p.dstMacLow)}`);
     for (let i = 0; i < p.vlanCount; i++) row('vlan', `id ${p.vlanTci[i]! & 0xfff}, priority ${p.vlanTci[i]! >> 13}`);
-    row('ether type', p.etherType < MIN_ETHERTYPE ? `802.3 length ${p.etherType}` : `0x${p.etherType.toString(16).padStart(4, '0')}`);
+    row(
+      'ether type',
+      p.etherType < MIN_ETHERTYPE ? `802.3 length ${p.etherType}` : `0x${p.etherType.toString(16).padStart(4, '0')}`,
+    );
     row('source', sourceText(p));
     row('destination', destinationText(p));
     row('protocol', number(p.proto));
-    row('fragment', p.isFragment === 1 ? `offset ${p.fragOffset}, ${p.moreFrags === 1 ? 'more follow' : 'the last'}` : null);
+    row(
+      'fragment',
+      p.isFragment === 1 ? `offset ${p.fragOffset}, ${p.moreFrags === 1 ? 'more follow' : 'the last'}` : null,
+    );
     row('transport', L4_NAMES[p.l4]);
     row('source port', number(p.srcPort));
     row('dest port', number(p.dstPort));

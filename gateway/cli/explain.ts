@@ -1,12 +1,12 @@
 import { Classifier, type Generation } from '../../classifier/classifier.ts';
-import { derive, recognisedApp } from '../../classifier/explain.ts';
+import { derive } from '../../classifier/explain.ts';
 import { parse } from '../../classifier/parse.ts';
 import { Parsed } from '../../classifier/parsed.ts';
-import { REASON, REASON_NAMES, VERDICT, VERDICT_NAMES } from '../../classifier/verdict.ts';
+import { REASON, VERDICT } from '../../classifier/verdict.ts';
 import { type CaptureRecord, LINKTYPE_ETHERNET } from '../../pcaps/record.ts';
 import type { VmAddresses } from '../vm-addresses.ts';
 import { advance, checkNames, frameWireLength, openCapture, reportDamage } from './captures.ts';
-import { fieldsJson, NO_FIELDS_JSON, ruleJson, timeText } from './explain-json.ts';
+import { ExplainLines } from './explain-lines.ts';
 import { derivationText, frameLine } from './explain-text.ts';
 import { EXIT, Failure } from './failure.ts';
 import { Output } from './output.ts';
@@ -46,7 +46,7 @@ export async function explain(paths: readonly string[], options: ExplainOptions)
     // A capture's verdicts do not depend on what was read before it: fragments and time begin anew.
     const classifier = new Classifier(options.generation, options.verifyChecksums);
     const judged = new Judged();
-    const line = lineWriter(options, paths.length > 1 ? path : null);
+    const line = lineWriter(output, options, paths.length > 1 ? path : null);
     const { record } = capture.cursor;
     for (let pkt = 1; ; pkt++) {
       const moved = advance(capture);
@@ -54,7 +54,7 @@ export async function explain(paths: readonly string[], options: ExplainOptions)
       ordinal++;
       judge(judged, record, classifier, options.vm);
       if (options.frame === null) {
-        output.write(line(judged, record, pkt));
+        line(judged, record, pkt);
       } else if (options.frame === ordinal) {
         output.write(derivationText(judged, record, pkt, derivationOf(judged, record, classifier)));
         output.flush();
@@ -102,29 +102,13 @@ function derivationOf(judged: Judged, record: CaptureRecord, classifier: Classif
   return derive(classifier.generation, classifier, judged.parsed, record.view);
 }
 
-type LineWriter = (judged: Judged, record: CaptureRecord, pkt: number) => string;
+type LineWriter = (judged: Judged, record: CaptureRecord, pkt: number) => void;
 
-function lineWriter(options: ExplainOptions, file: string | null): LineWriter {
-  const { outbound } = options.generation.ruleSet;
-  if (!options.json) return (judged, record, pkt) => frameLine(judged, record, pkt, file, outbound);
-  const ruleTexts = outbound.map(
-    (rule) => `"class":${JSON.stringify(rule.className)},"verdict":"${rule.verdict}","rule":${ruleJson(rule)}`,
-  );
-  const fileText = file === null ? '' : `,"file":${JSON.stringify(file)}`;
-  return (judged, record, pkt) => {
-    const { parsed } = judged;
-    const time = record.hasTime ? `"${timeText(record.seconds, record.nanoseconds)}"` : null;
-    const app = judged.isEthernet ? recognisedApp(parsed, record.view) : null;
-    const decision =
-      judged.rule >= 0
-        ? ruleTexts[judged.rule]
-        : `"class":null,"verdict":"${VERDICT_NAMES[judged.verdict as 0 | 1 | 2]}","rule":null`;
-    return (
-      `{"pkt":${pkt}${fileText},"time":${time},"len":${record.wireLength},"capLen":${record.capturedLength}` +
-      `,"linkType":${record.linkType},${judged.isEthernet ? fieldsJson(parsed) : NO_FIELDS_JSON}` +
-      `,"app":${app === null ? null : `"${app}"`},"direction":"${judged.isOutbound ? 'outbound' : 'inbound'}"` +
-      `,${decision},"reason":"${REASON_NAMES[judged.reason]}"}\n`
-    );
-  };
+function lineWriter(output: Output, options: ExplainOptions, file: string | null): LineWriter {
+  const { ruleSet } = options.generation;
+  if (!options.json) {
+    return (judged, record, pkt) => output.write(frameLine(judged, record, pkt, file, ruleSet.outbound));
+  }
+  const lines = new ExplainLines(output, ruleSet, file);
+  return (judged, record, pkt) => lines.write(judged, record, pkt);
 }
-

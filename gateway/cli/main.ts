@@ -45,13 +45,18 @@ function collect(text: string, before: string[]): string[] {
 }
 
 function vmOption(): Option {
-  return new Option('--vm <addr>', 'MAC, IP or prefix of the VM: what it sent is outbound (repeatable; without it all is)')
+  return new Option(
+    '--vm <addr>',
+    'MAC, IP or prefix of the VM: what it sent is outbound (repeatable; without it all is)',
+  )
     .argParser(collect)
     .default([], 'every frame');
 }
 
 function rulesOption(): Option {
-  return new Option('--rules <file>', 'rule file, or a shipped set: default, hold-all, telephony').default(DEFAULT_RULES);
+  return new Option('--rules <file>', 'rule file, or a shipped set: default, hold-all, telephony').default(
+    DEFAULT_RULES,
+  );
 }
 
 function vmAddresses(texts: string[]): VmAddresses {
@@ -67,7 +72,9 @@ const checksumOption = () => new Option('--verify-checksums', 'hold frames with 
 
 function program(): Command {
   const holdfast = new Command('holdfast')
-    .description('Output commit for a replicated VM: data frames leave at once, control frames wait for their checkpoint.')
+    .description(
+      'Output commit for a replicated VM: data frames leave at once, control frames wait for their checkpoint.',
+    )
     .version(VERSION)
     .helpOption('-h, --help', 'show help')
     .configureOutput({ outputError: () => {} })
@@ -107,7 +114,9 @@ function program(): Command {
     .option('--buffer-bytes <n>', 'limit of the transmit buffer', bytes, 64 * 2 ** 20)
     .option('--buffer-frames <n>', 'limit of the transmit buffer', count, 65_536)
     .addOption(
-      new Option('--overflow <policy>', 'when the transmit buffer is full').choices(['drop', 'backpressure']).default('drop'),
+      new Option('--overflow <policy>', 'when the transmit buffer is full')
+        .choices(['drop', 'backpressure'])
+        .default('drop'),
     )
     .option('--out <file>', 'write what left, when it left, as pcapng with a comment on every frame')
     .addOption(checksumOption())

@@ -20,9 +20,14 @@ export class MergedCaptures {
   static async open(paths: readonly string[]): Promise<MergedCaptures> {
     checkNames(paths);
     const merged = new MergedCaptures();
-    for (const path of paths) {
-      const source = { capture: await openCapture(path), seconds: Number.NEGATIVE_INFINITY, nanoseconds: 0 };
-      if (await merged.#move(source)) merged.#sources.push(source);
+    try {
+      for (const path of paths) {
+        const source = { capture: await openCapture(path), seconds: Number.NEGATIVE_INFINITY, nanoseconds: 0 };
+        if (await merged.#move(source)) merged.#sources.push(source);
+      }
+    } catch (error) {
+      await Promise.all(merged.#sources.map(({ capture }) => capture.cursor.close()));
+      throw error;
     }
     return merged;
   }

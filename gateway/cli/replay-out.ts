@@ -71,6 +71,16 @@ function isSameFile(a: string, b: string): boolean {
   return first?.isFile() === true && first.ino === second?.ino && first.dev === second.dev;
 }
 
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such folder',
+  EACCES: 'permission denied',
+  EISDIR: 'it is a directory',
+  ENOSPC: 'no space is left',
+};
+
 function unwritable(path: string, error: unknown): Failure {
-  return new Failure(`cannot write ${path}: ${error instanceof Error ? error.message : String(error)}`);
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return new Failure(
+    `cannot write ${path}: ${REASONS[code] ?? (error instanceof Error ? error.message : String(error))}`,
+  );
 }

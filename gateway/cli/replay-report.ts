@@ -1,8 +1,8 @@
 import { REASON_NAMES, REASON_TEXTS } from '../../classifier/verdict.ts';
 import type { Replay } from '../replay.ts';
 import type { Timeline } from '../timeline.ts';
-import type { ReplayCommandOptions, ReplayResult } from './replay.ts';
 import { styles } from './output.ts';
+import type { ReplayCommandOptions, ReplayResult } from './replay.ts';
 import { grouped, span, table } from './table.ts';
 
 const BAR = 40;

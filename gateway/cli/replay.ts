@@ -77,8 +77,7 @@ function replayResult(run: Replay) {
     inboundDropped: counters.get('inboundDropped'),
     peakHeldFrames: txBuffer.peakFrames,
     peakHeldBytes: txBuffer.peakBytes,
-    delayUs:
-      delays === null ? null : { p50: delays[0]! / 1e3, p99: delays[1]! / 1e3, max: delays[2]! / 1e3 },
+    delayUs: delays === null ? null : { p50: delays[0]! / 1e3, p99: delays[1]! / 1e3, max: delays[2]! / 1e3 },
     reasons: counters.reasonsByName(),
     rules: ruleCounters.list().map(({ lastHitNs, ...rule }) => ({
       ...rule,

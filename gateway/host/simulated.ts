@@ -27,8 +27,9 @@ export class SimulatedHost {
   #committed = 0;
   /** Epochs whose commit is to come, oldest first; of a run of epochs without frames only the last. */
   readonly #inFlight: number[] = [];
-  /** Frames that the VM had sent at the last seal. */
+  /** Frames that the VM had sent at the last seal, and whether that epoch had none. */
   #sentBefore = 0;
+  #lastWasEmpty = false;
 
   constructor(vm: Vm, options: SimulatedHostOptions) {
     this.#vm = vm;
@@ -97,7 +98,9 @@ export class SimulatedHost {
       this.#sealed++;
       this.#vm.seal(this.#term, this.#sealed);
       this.#inFlight.push(this.#sealed);
-      this.#sentBefore = this.#vm.counters.get('outbound');
+      const sent = this.#vm.counters.get('outbound');
+      this.#lastWasEmpty = sent === this.#sentBefore;
+      this.#sentBefore = sent;
     }
   }
 
@@ -106,7 +109,8 @@ export class SimulatedHost {
    * nothing until then: epochs of a nanosecond, or a gap of years in a capture, are no reason to count one by one.
    */
   skipIdle(untilNs: number): void {
-    if (this.#sealed === 0 || this.#failed || this.#finishing) return;
+    // The first empty epoch is never skipped: its commit is the next one for what the commit before it lets out paced.
+    if (!this.#lastWasEmpty || this.#failed || this.#finishing) return;
     if (this.#vm.counters.get('outbound') > this.#sentBefore) return;
     // One is left for `step`, so that no rounding decides what comes before `untilNs`.
     const last = Math.floor((Math.min(untilNs, this.#failNs()) - this.#startNs) / this.#options.epochNs) - 1;

@@ -1,6 +1,6 @@
 import type { CaptureRecord } from '../../pcaps/record.ts';
-import type { FrameBatch } from '../frame-batch.ts';
 import type { Clock } from '../clock.ts';
+import type { FrameBatch } from '../frame-batch.ts';
 import type { Port, PortCapabilities } from './port.ts';
 
 /**

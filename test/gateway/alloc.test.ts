@@ -1,0 +1,204 @@
+import { describe, expect, test } from 'vitest';
+import { slabOf } from '../../classifier/slab.ts';
+import { VirtualClock } from '../../gateway/clock.ts';
+import { FrameBatch } from '../../gateway/frame-batch.ts';
+import { type MemoryPort, memoryLink } from '../../gateway/port/memory.ts';
+import type { Pacing } from '../../gateway/tx-buffer.ts';
+import { Vm } from '../../gateway/vm.ts';
+import { generationOfText, MIXED_RULES, type ReplayKind, replayFrame } from '../support/replay-frames.ts';
+
+const ROUNDS = 8;
+const WARM_UP = 2;
+const FRAMES = 50_000;
+const ALL_FRAMES = (WARM_UP + ROUNDS) * FRAMES;
+const BURST = 50;
+const SLOT_BYTES = 2048;
+/** What one round may leave behind that has nothing to do with its frames: below a hundredth of a byte each. */
+const NOISE_BYTES = 400;
+
+/**
+ * @param after what a round leaves to be done, not measured
+ * @param warmUp rounds until all code is compiled: a commit runs once per round
+ * @returns the fewest bytes by which the heap grew in one of the rounds
+ */
+function leastGrowth(round: () => void, after: () => void = () => {}, warmUp = WARM_UP): number {
+  const gc = globalThis.gc;
+  if (gc === undefined) throw new Error('run with --expose-gc');
+  for (let i = 0; i < warmUp; i++) {
+    round();
+    after();
+  }
+  let least = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < ROUNDS; i++) {
+    gc();
+    const before = process.memoryUsage().heapUsed;
+    round();
+    least = Math.min(least, process.memoryUsage().heapUsed - before);
+    after();
+  }
+  return least;
+}
+
+/** A VM between memory ports, with a batch of frames that is sent again and again. */
+class Line {
+  readonly clock = new VirtualClock();
+  readonly vm: Vm;
+  term: number;
+  readonly #guest: MemoryPort;
+  readonly #net: MemoryPort;
+  readonly #frames: FrameBatch;
+  readonly #sink: FrameBatch;
+  received = 0;
+  epoch = 1;
+
+  constructor(kinds: readonly ReplayKind[], pacing: Pacing = 'burst') {
+    const [guest, inside] = memoryLink('inside', 4 * BURST, SLOT_BYTES, this.clock);
+    const [net, outside] = memoryLink('outside', 4 * BURST, SLOT_BYTES, this.clock);
+    const generation = generationOfText(MIXED_RULES);
+    this.vm = new Vm(inside, outside, generation, this.clock, { slotBytes: SLOT_BYTES, pacing, batchFrames: BURST });
+    this.term = this.vm.start().term;
+    this.#guest = guest;
+    this.#net = net;
+    this.#frames = new FrameBatch(slabOf(new Uint8Array(BURST * SLOT_BYTES)), BURST);
+    this.#sink = new FrameBatch(slabOf(new Uint8Array(BURST * SLOT_BYTES)), BURST);
+    for (let i = 0; i < BURST; i++) {
+      const bytes = replayFrame(kinds[i % kinds.length]!, Math.floor(i / kinds.length) % 3, i);
+      this.#frames.offset[i] = i * SLOT_BYTES;
+      this.#sink.offset[i] = i * SLOT_BYTES;
+      this.#frames.slab.bytes.set(bytes, i * SLOT_BYTES);
+      this.#frames.length[i] = bytes.length;
+      this.#frames.wireLength[i] = bytes.length;
+    }
+  }
+
+  /** The VM sends a burst, and the gateway deals with it. */
+  send(): void {
+    if (this.#guest.transmit(this.#frames, 0, BURST) !== BURST) throw new Error('the inside link is full');
+    this.vm.turn();
+  }
+
+  /** The network sends a burst. */
+  sendIn(): void {
+    if (this.#net.transmit(this.#frames, 0, BURST) !== BURST) throw new Error('the outside link is full');
+    this.vm.turn();
+  }
+
+  /** The network takes what left. */
+  take(): void {
+    for (let n = 1; n > 0; this.received += n) n = this.#net.receive(this.#sink, 0, BURST, SLOT_BYTES);
+  }
+
+  takeIn(): void {
+    for (let n = 1; n > 0; this.received += n) n = this.#guest.receive(this.#sink, 0, BURST, SLOT_BYTES);
+  }
+
+  commit(): void {
+    this.vm.seal(this.term, this.epoch);
+    this.vm.commit(this.term, this.epoch);
+    this.epoch++;
+  }
+}
+
+function rounds(burst: () => void): number {
+  return leastGrowth(() => {
+    for (let i = 0; i < FRAMES / BURST; i++) burst();
+  });
+}
+
+describe('from receive to transmit nothing is allocated per frame', () => {
+  test('the measurement sees what is allocated: one small object per frame', () => {
+    const kept: { n: number }[] = [];
+    const growth = leastGrowth(() => {
+      for (let i = 0; i < FRAMES; i++) kept[i & 1023] = { n: i };
+    });
+    expect(growth).toBeGreaterThan(FRAMES * 8);
+  });
+
+  test('a frame that passes', () => {
+    const line = new Line(['media', 'data']);
+    const growth = rounds(() => {
+      line.send();
+      line.take();
+    });
+    expect(line.vm.counters.get('passed')).toBe(ALL_FRAMES);
+    expect(line.received).toBe(ALL_FRAMES);
+    expect(growth).toBeLessThan(NOISE_BYTES);
+  });
+
+  test('a frame that travels to the VM', () => {
+    const line = new Line(['media']);
+    const growth = rounds(() => {
+      line.sendIn();
+      line.takeIn();
+    });
+    expect(line.vm.counters.get('inboundPassed')).toBe(ALL_FRAMES);
+    expect(growth).toBeLessThan(NOISE_BYTES);
+  });
+
+  test('a frame that is dropped, by a rule or because it is no Ethernet', () => {
+    const line = new Line(['discard']);
+    const growth = rounds(() => line.send());
+    expect(line.vm.counters.get('dropped')).toBe(ALL_FRAMES);
+    expect(growth).toBeLessThan(NOISE_BYTES);
+  });
+
+  test('a frame that is held', () => {
+    const line = new Line(['syn', 'dns', 'arp']);
+    const growth = leastGrowth(
+      () => {
+        for (let i = 0; i < FRAMES / BURST; i++) line.send();
+      },
+      () => {
+        line.term = line.vm.rollback(line.term, 0).term;
+      },
+    );
+    expect(line.vm.counters.get('held')).toBe(ALL_FRAMES);
+    expect(line.vm.counters.get('discarded')).toBe(ALL_FRAMES);
+    expect(growth).toBeLessThan(NOISE_BYTES);
+  });
+
+  test('a frame that nothing can classify, held or dropped for want of room', () => {
+    const line = new Line(['unknown', 'stub']);
+    const growth = rounds(() => line.send());
+    expect(line.vm.counters.reasonsByName()).toMatchObject({ truncated: 8192, 'unclassified-full': ALL_FRAMES - 8192 });
+    expect(growth).toBeLessThan(NOISE_BYTES);
+  });
+
+  test.each(['burst', 'paced'] as const)('a frame that is held and released (%s), and one behind it', (pacing) => {
+    const line = new Line(['syn', 'data', 'dns'], pacing);
+    let nowNs = 0;
+    const sendAll = () => {
+      for (let i = 0; i < FRAMES / BURST; i++) {
+        line.clock.advanceTo(nowNs++);
+        line.send();
+        line.take();
+      }
+    };
+    const release = () => {
+      for (;;) {
+        line.take();
+        if (line.vm.stillHeld === 0) return;
+        line.clock.advanceTo(nowNs++);
+        line.vm.pump();
+      }
+    };
+    // A round holds all its frames and releases them by one commit: what a seal and a commit answer is not per frame.
+    const growth = leastGrowth(
+      () => {
+        sendAll();
+        line.commit();
+        release();
+      },
+      () => {},
+      8,
+    );
+    const all = (8 + ROUNDS) * FRAMES;
+    const { counters } = line.vm;
+    expect(counters.get('held')).toBe(counters.get('released'));
+    expect(counters.get('released') + counters.get('passed')).toBe(all);
+    expect(counters.get('passed')).toBe(0);
+    expect(counters.reasonsByName()['behind-held']).toBeGreaterThan(FRAMES);
+    expect(line.received).toBe(all);
+    expect(growth).toBeLessThan(2 * NOISE_BYTES);
+  });
+});

@@ -1,0 +1,32 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { REASON_NAMES } from '../../classifier/verdict.ts';
+import { runSchedule, type Tally } from '../support/run-schedule.ts';
+import { schedules } from '../support/schedule.ts';
+
+const numRuns = Number(process.env.HOLDFAST_RUNS ?? 500);
+const seed = process.env.HOLDFAST_SEED === undefined ? {} : { seed: Number(process.env.HOLDFAST_SEED) };
+
+/** Reasons that these schedules cannot bring about: no such frames, or no checksum that anybody looks at. */
+const OUT_OF_REACH = ['unjudged', 'malformed', 'too-many-headers', 'bad-checksum', 'fragment-no-l4'];
+
+test('the gateway does what the model does, whatever the VM, the network, the host and the operator do', () => {
+  const tally: Tally = {};
+  fc.assert(
+    fc.property(schedules, (schedule) => runSchedule(schedule, tally)),
+    { numRuns, ...seed },
+  );
+  // A model that is never asked the hard questions agrees with everything.
+  const asked = Object.keys(tally);
+  if (numRuns >= 500) {
+    expect(asked).toEqual(
+      expect.arrayContaining([
+        ...REASON_NAMES.filter((name) => !OUT_OF_REACH.includes(name)),
+        ...['passed', 'held', 'released', 'discarded', 'dropped', 'inboundPassed', 'inboundDropped'],
+        ...['seal', 'commit', 'abort', 'rollback', 'fail', 'stop'],
+        ...['not-replicated', 'stale-term', 'epoch-not-open', 'epoch-not-sealed', 'epoch-sealed', 'epoch-aborted'],
+        'output-already-released',
+      ]),
+    );
+  }
+});

@@ -1,0 +1,374 @@
+import type { Pacing, TxBufferLimits } from '../../gateway/tx-buffer.ts';
+import { type Frame, SLOT_BYTES } from './frames.ts';
+import { Judge, type Judgement } from './judge.ts';
+import { ModelEpochs } from './model-epochs.ts';
+
+export interface ModelOptions {
+  readonly limits: TxBufferLimits;
+  readonly pacing: Pacing;
+  readonly overflow: 'drop' | 'backpressure';
+  readonly batchFrames: number;
+  readonly replicated: boolean;
+  readonly ruleSet: number;
+  /** Frames that each direction of the outside and of the inside link takes before it refuses. */
+  readonly outsideCapacity: number;
+  readonly insideCapacity: number;
+}
+
+/** A frame in the transmit buffer. */
+interface Stored {
+  readonly frame: Frame;
+  label: number;
+  readonly arrivalNs: number;
+  /** Whose order it keeps; null: nobody's. */
+  readonly flow: string | null;
+  /** Its verdict was pass. */
+  readonly isBehind: boolean;
+  readonly isUnclassified: boolean;
+  /** When it leaves, once it may. */
+  dueNs: number | null;
+}
+
+/** A frame that left towards the network. */
+export interface Left {
+  readonly serial: number;
+  readonly atNs: number;
+  readonly flow: string | null;
+}
+
+const AT_ONCE = Number.NEGATIVE_INFINITY;
+/** Batches of frames that wait in one direction until a port takes them. */
+const REFUSED_BATCHES = 2;
+
+/**
+ * What the gateway promises for one VM, with arrays of plain objects and no thought of speed: every list is searched
+ * from its start, every sum is counted anew.
+ */
+export class Model {
+  readonly epochs: ModelEpochs;
+  readonly judge: Judge;
+  nowNs = 0;
+  failed = false;
+  /** The link's four lanes: what waits in them. */
+  readonly fromVm: Frame[] = [];
+  readonly toVm: Frame[] = [];
+  readonly fromNet: Frame[] = [];
+  readonly toNet: Frame[] = [];
+  /** Passed by the rules, refused by the port so far. */
+  readonly refusedOut: Frame[] = [];
+  readonly refusedIn: Frame[] = [];
+  stored: Stored[] = [];
+  readonly left: Left[] = [];
+  readonly count: Record<string, number> = {};
+  readonly reasons: Record<string, number> = {};
+  readonly rules: Record<string, number> = {};
+  peakFrames = 0;
+  peakBytes = 0;
+  readonly #options: ModelOptions;
+  #trainShiftNs = AT_ONCE;
+
+  constructor(options: ModelOptions) {
+    this.#options = options;
+    this.epochs = new ModelEpochs(options.replicated ? 'waiting' : 'off');
+    this.judge = new Judge(options.ruleSet);
+  }
+
+  get stillHeld(): number {
+    return this.stored.length + this.refusedOut.length;
+  }
+
+  get storedBytes(): number {
+    return bytesOf(this.stored);
+  }
+
+  get nextDueNs(): number {
+    return this.stored.find((s) => s.dueNs !== null)?.dueNs ?? Number.POSITIVE_INFINITY;
+  }
+
+  // What the two neighbours do.
+
+  sendFromVm(frame: Frame): boolean {
+    return offer(this.fromVm, frame, this.#options.insideCapacity);
+  }
+
+  sendFromNet(frame: Frame): boolean {
+    return offer(this.fromNet, frame, this.#options.outsideCapacity);
+  }
+
+  // What the gateway does by itself.
+
+  turn(): number {
+    const read = this.#inbound() + this.#outbound(false);
+    this.pump();
+    return read;
+  }
+
+  pump(): void {
+    this.#flushIn();
+    this.#flushOut();
+    while (this.refusedOut.length === 0) {
+      const at = this.stored.findIndex((s) => s.dueNs !== null);
+      const next = this.stored[at];
+      if (next === undefined || next.dueNs! > this.nowNs) return;
+      if (!this.#leave(next.frame, next.flow)) return;
+      this.stored.splice(at, 1);
+      this.#add('released');
+    }
+  }
+
+  // What the host asks.
+
+  start(holdFrom: 'now' | 'first-seal') {
+    this.#flush();
+    for (const s of this.stored) s.label = s.label <= this.epochs.committed ? 0 : 1;
+    this.epochs.start(holdFrom);
+    this.failed = false;
+    return { term: this.epochs.term, openEpoch: 1 };
+  }
+
+  seal(term: number, epoch: number, isLate: boolean) {
+    this.epochs.checkSeal(term, epoch);
+    let drained = false;
+    while (this.#mayRead(true) > 0) {
+      drained = this.#outbound(true) === 0;
+      if (drained || isLate) break;
+    }
+    this.epochs.seal(epoch);
+    return { openEpoch: epoch + 1, drained, heldFrames: this.stored.length, heldBytes: this.storedBytes };
+  }
+
+  commit(term: number, epoch: number) {
+    if (!this.epochs.commit(term, epoch)) return { releasedFrames: 0, releasedBytes: 0 };
+    return this.#release(epoch);
+  }
+
+  abort(term: number, epoch: number) {
+    const next = this.epochs.abort(term, epoch);
+    const moved = this.stored.filter((s) => s.label === epoch);
+    for (const s of moved) s.label = next;
+    return { movedFrames: moved.filter((s) => s.dueNs === null).length };
+  }
+
+  rollback(term: number, epoch: number) {
+    const commits = this.epochs.rollback(term, epoch);
+    const discardedFrames = this.#discardAfter(epoch);
+    this.#flush();
+    const releasedFrames = commits ? this.#release(epoch).releasedFrames : 0;
+    this.#flush();
+    return { term: this.epochs.term, openEpoch: this.epochs.open, discardedFrames, releasedFrames };
+  }
+
+  fail() {
+    this.failed = true;
+    const discardedFrames = this.#discardAfter(this.epochs.committed);
+    this.epochs.abandon();
+    this.#flush();
+    return { discardedFrames };
+  }
+
+  stop(term: number, held: 'release' | 'discard' | 'keep') {
+    const { committed } = this.epochs;
+    this.epochs.stop(term, held === 'keep' ? 'waiting' : 'off');
+    const discardedFrames = held === 'discard' ? this.#discardAfter(committed) : 0;
+    const releasedFrames = held === 'release' ? this.#release(Number.POSITIVE_INFINITY).releasedFrames : 0;
+    this.#flush();
+    for (const s of this.stored) s.label = held === 'keep' && s.label > committed ? 1 : 0;
+    return { releasedFrames, discardedFrames };
+  }
+
+  swapRules(ruleSet: number): void {
+    this.judge.swap(ruleSet);
+    const texts = this.judge.texts();
+    for (const text of Object.keys(this.rules)) if (!texts.includes(text)) delete this.rules[text];
+  }
+
+  // The parts.
+
+  #inbound(): number {
+    const frames = this.fromNet.splice(0, this.#slots(this.refusedIn));
+    for (const frame of frames) {
+      this.#add('inbound');
+      if (frame.bytes.length > SLOT_BYTES) {
+        this.#add('inboundDropped');
+        this.#reason('oversize');
+      } else {
+        this.#reason('inbound');
+        this.refusedIn.push(frame);
+      }
+    }
+    if (frames.length > 0) this.#flushIn();
+    return frames.length;
+  }
+
+  #outbound(draining: boolean): number {
+    const frames = this.fromVm.splice(0, this.#mayRead(draining));
+    for (const frame of frames) this.#handle(frame, draining);
+    if (frames.length > 0) this.#flushOut();
+    return frames.length;
+  }
+
+  #handle(frame: Frame, draining: boolean): void {
+    this.#add('outbound');
+    const isRefused = this.failed || frame.linkType !== 1 || frame.bytes.length > SLOT_BYTES;
+    if (isRefused) {
+      this.#drop(this.failed ? 'vm-failed' : frame.linkType !== 1 ? 'not-ethernet' : 'oversize');
+      return;
+    }
+    const judged = this.judge.judge(frame, this.nowNs);
+    if (judged.rule !== null) this.rules[judged.rule] = (this.rules[judged.rule] ?? 0) + 1;
+    const { state, isBeforeFirstSeal } = this.epochs;
+    let { verdict, reason } = judged;
+    if (verdict === 'hold' && state === 'off') [verdict, reason] = ['pass', 'not-replicated'];
+    else if (verdict === 'hold' && isBeforeFirstSeal) [verdict, reason] = ['pass', 'before-first-seal'];
+    else if (verdict === 'pass' && state === 'waiting') [verdict, reason] = ['hold', 'waiting'];
+    const flow = flowOf(frame);
+    const earlier = this.stored.filter((s) => flow !== null && s.flow === flow);
+    if (verdict === 'drop') {
+      this.#drop(reason);
+    } else if (verdict === 'pass' && earlier.length === 0) {
+      this.#reason(reason);
+      this.refusedOut.push(frame);
+    } else {
+      const isBehind = verdict === 'pass';
+      const full = this.#whyFull(frame, isBehind, judged.unclassified, draining);
+      const dueNs = isBehind && earlier.every((s) => s.dueNs !== null) ? this.nowNs + this.#trainShiftNs : null;
+      if (full !== null) this.#drop(full);
+      else this.#store(frame, isBehind ? 'behind-held' : reason, { flow, isBehind, dueNs, ...judged });
+    }
+  }
+
+  #store(frame: Frame, reason: string, how: Pick<Stored, 'flow' | 'isBehind' | 'dueNs'> & Judgement): void {
+    const { flow, isBehind, dueNs, unclassified } = how;
+    const label = this.epochs.state === 'off' ? 0 : this.epochs.open;
+    this.stored.push({ frame, label, arrivalNs: this.nowNs, flow, isBehind, isUnclassified: unclassified, dueNs });
+    this.#add('held');
+    this.#reason(reason);
+    this.peakFrames = Math.max(this.peakFrames, this.stored.length);
+    this.peakBytes = Math.max(this.peakBytes, this.storedBytes);
+  }
+
+  #whyFull(frame: Frame, isBehind: boolean, isUnclassified: boolean, draining: boolean): string | null {
+    const { limits } = this.#options;
+    const isOver = (list: readonly Stored[], frames: number, bytes: number) =>
+      list.length + 1 > frames || bytesOf(list) + frame.bytes.length > bytes;
+    const share = (of: number) => [limits.limitFrames * of, limits.limitBytes * of] as const;
+    const strangers = this.stored.filter((s) => s.isUnclassified);
+    if (isUnclassified && isOver(strangers, ...share(limits.unclassifiedShare))) return 'unclassified-full';
+    const followers = this.stored.filter((s) => s.isBehind);
+    if (isBehind && isOver(followers, ...share(limits.behindShare))) return 'behind-full';
+    if (!draining) return isOver(this.stored, limits.limitFrames, limits.limitBytes) ? 'buffer-full' : null;
+    const frames = limits.limitFrames + limits.sealReserveFrames;
+    return isOver(this.stored, frames, limits.limitBytes + limits.sealReserveBytes) ? 'seal-overflow' : null;
+  }
+
+  #release(epoch: number) {
+    this.#flush();
+    // What the port refused, though it is due, takes the new ones along.
+    const isBehindSchedule = this.stored.some((s) => s.dueNs !== null);
+    const freed: Stored[] = [];
+    this.stored.forEach((s, i) => {
+      if (s.dueNs !== null) return;
+      const blockers = this.stored.slice(0, i).filter((t) => t.dueNs === null && t.flow !== null && t.flow === s.flow);
+      if (s.label > epoch && !(s.isBehind && blockers.length === 0)) return;
+      if (freed.length === 0) {
+        const isBurst = isBehindSchedule || this.#options.pacing === 'burst';
+        this.#trainShiftNs = isBurst ? AT_ONCE : this.nowNs - s.arrivalNs;
+      }
+      s.dueNs = s.arrivalNs + this.#trainShiftNs;
+      freed.push(s);
+    });
+    this.pump();
+    return { releasedFrames: freed.length, releasedBytes: bytesOf(freed) };
+  }
+
+  #discardAfter(epoch: number): number {
+    const kept = this.stored.filter((s) => s.label <= epoch);
+    const discarded = this.stored.length - kept.length;
+    this.stored = kept;
+    this.#add('discarded', discarded);
+    return discarded;
+  }
+
+  #flush(): void {
+    this.#trainShiftNs = AT_ONCE;
+    for (const s of this.stored) if (s.dueNs !== null) s.dueNs = AT_ONCE;
+    this.pump();
+  }
+
+  /** A direction whose port refuses too much is not read any more; the other one goes on. */
+  #slots(refused: readonly Frame[]): number {
+    const { batchFrames } = this.#options;
+    return Math.min(batchFrames, REFUSED_BATCHES * batchFrames - refused.length);
+  }
+
+  /** With backpressure only what certainly fits, whichever frames come: each may be as long as a slot. */
+  #mayRead(draining: boolean): number {
+    const { limits, overflow } = this.#options;
+    if (overflow === 'drop') return this.#slots(this.refusedOut);
+    const followers = this.stored.filter((s) => s.isBehind);
+    const reserve = draining ? 1 : 0;
+    return Math.max(
+      0,
+      Math.floor(
+        Math.min(
+          this.#slots(this.refusedOut),
+          limits.limitFrames + reserve * limits.sealReserveFrames - this.stored.length,
+          Math.floor(limits.limitFrames * limits.behindShare) - followers.length,
+          (limits.limitBytes + reserve * limits.sealReserveBytes - this.storedBytes) / SLOT_BYTES,
+          (limits.limitBytes * limits.behindShare - bytesOf(followers)) / SLOT_BYTES,
+        ),
+      ),
+    );
+  }
+
+  #flushOut(): void {
+    while (this.refusedOut.length > 0 && this.#leave(this.refusedOut[0]!, flowOf(this.refusedOut[0]!))) {
+      this.refusedOut.shift();
+      this.#add('passed');
+    }
+  }
+
+  #flushIn(): void {
+    while (this.refusedIn.length > 0 && offer(this.toVm, this.refusedIn[0]!, this.#options.insideCapacity)) {
+      this.refusedIn.shift();
+      this.#add('inboundPassed');
+    }
+  }
+
+  #leave(frame: Frame, flow: string | null): boolean {
+    if (!offer(this.toNet, frame, this.#options.outsideCapacity)) return false;
+    this.left.push({ serial: frame.serial, atNs: this.nowNs, flow });
+    return true;
+  }
+
+  #drop(reason: string): void {
+    this.#add('dropped');
+    this.#reason(reason);
+  }
+
+  #add(name: string, by = 1): void {
+    this.count[name] = (this.count[name] ?? 0) + by;
+  }
+
+  #reason(name: string): void {
+    this.reasons[name] = (this.reasons[name] ?? 0) + 1;
+  }
+}
+
+/** @returns the name of the flow whose order the frame keeps (TCP, SCTP, not IP), or null */
+export function flowOf({ kind, flow, vlan }: Frame): string | null {
+  if (kind.startsWith('udp')) return null;
+  if (kind === 'stub') return 'stub';
+  if (kind.startsWith('tcp-')) return `fragments/${flow}/${vlan}`;
+  return `${kind === 'cut' ? 'tcp' : kind}/${flow}/${vlan}`;
+}
+
+function bytesOf(list: readonly Stored[]): number {
+  return list.reduce((sum, s) => sum + s.frame.bytes.length, 0);
+}
+
+function offer(lane: Frame[], frame: Frame, capacity: number): boolean {
+  if (lane.length >= capacity) return false;
+  lane.push(frame);
+  return true;
+}
