@@ -40,7 +40,7 @@ soak: time = 1800
 soak: fuzz
 
 mutate: build
-	npx stryker run
+	npx tsx test/mutation/run.ts only=$(only)
 
 clean:
 	rm -rf dist coverage reports .stryker-tmp

@@ -5,7 +5,7 @@ import type { Classifier, Generation } from './classifier.ts';
 import { fieldValue } from './field.ts';
 import { LinearMatcher } from './linear.ts';
 import { L3, type Parsed } from './parsed.ts';
-import { REASON_NAMES, REASON_TEXTS, VERDICT_NAMES } from './verdict.ts';
+import { REASON, REASON_NAMES, REASON_TEXTS, VERDICT_NAMES } from './verdict.ts';
 
 /** @returns the application that the frame's payload shows, null if none is recognised for certain */
 export function recognisedApp(p: Parsed, slab: DataView): AppName | null {
@@ -42,7 +42,7 @@ export interface Derivation {
  */
 export function derive(generation: Generation, classifier: Classifier, p: Parsed, slab: DataView): Derivation {
   const trials: RuleTrial[] = [];
-  if (p.problem === 0 && p.fragOffset <= 0) {
+  if (p.problem === 0 && p.fragOffset <= 0 && classifier.reason !== REASON.badChecksum) {
     const linear = new LinearMatcher(generation.ruleSet);
     for (const [index, rule] of generation.ruleSet.outbound.entries()) {
       const matches = rule.matches.map((match, i) => ({

@@ -9,8 +9,8 @@ const FRAGMENT_MARK = 1 << 16;
 
 /**
  * Writes the key of the frame's flow (DESIGN section 1): 5-tuple and VLANs of a transport conversation; addresses,
- * protocol and VLANs without ports; addresses, protocol, identification and VLANs for a fragment; MAC addresses,
- * EtherType and VLANs without IP. Keys of different flows differ, but for stacks of three tags and more, where a
+ * protocol and VLANs without ports; addresses, protocol (IPv4), identification and VLANs for a fragment; MAC
+ * addresses, EtherType and VLANs without IP. Keys of different flows differ, but for stacks of three tags and more, where a
  * shared key only makes two flows wait for each other.
  * @param key receives FLOW_KEY_WORDS words
  */
@@ -19,7 +19,10 @@ export function flowKey(key: Int32Array, p: Parsed): void {
   for (let i = 0; i < p.vlanCount; i++) vlans = ((vlans << 12) | (vlans >>> 20)) ^ (p.vlanTci[i]! & 0xfff);
   key[1] = vlans;
   if (p.l3 === L3.ip4 || p.l3 === L3.ip6) {
-    key[0] = (p.l3 << 8) | (p.proto & 0xff) | (p.isFragment === 1 ? FRAGMENT_MARK : 0);
+    if (p.isFragment === 0) key[0] = (p.l3 << 8) | (p.proto & 0xff);
+    // An IPv6 packet is put together by addresses and identification alone (RFC 8200 §4.5): its later fragments do not
+    // tell the protocol where destination options come first.
+    else key[0] = (p.l3 << 8) | (p.l3 === L3.ip4 ? p.proto : PROTO.fragment) | FRAGMENT_MARK;
     key[2] = p.src0;
     key[3] = p.src1;
     key[4] = p.src2;
@@ -55,8 +58,11 @@ export function hashFlowKey(key: Int32Array): number {
   return h ^ (h >>> 16);
 }
 
-/** @returns whether frames of the flow must never overtake each other: TCP, SCTP and everything that is not IP */
+/**
+ * @returns whether frames of the flow must never overtake each other: TCP, SCTP and everything that is not IP; IPv6
+ * fragments too, because a later one may not tell its protocol
+ */
 export function isOrdered(p: Parsed): boolean {
-  if (p.l3 !== L3.ip4 && p.l3 !== L3.ip6) return true;
+  if (p.l3 !== L3.ip4 && (p.l3 !== L3.ip6 || p.isFragment === 1)) return true;
   return p.proto === PROTO.tcp || p.proto === PROTO.sctp;
 }

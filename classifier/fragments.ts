@@ -19,18 +19,27 @@ export class FragmentTable {
   readonly #maps = new Int32Array(MAX_PACKETS * MAP_WORDS);
   readonly #decisions = new Int32Array(MAX_PACKETS);
   readonly #spoiled = new Uint8Array(MAX_PACKETS);
-  readonly #used = new Uint8Array(MAX_PACKETS);
+  /** Counts up with every packet: the least is the oldest. */
+  readonly #order = new Float64Array(MAX_PACKETS);
   readonly #bornNs = new Float64Array(MAX_PACKETS);
   readonly #seenUnits = new Int32Array(MAX_PACKETS);
+  /** Where the furthest fragment ends. */
+  readonly #endUnits = new Int32Array(MAX_PACKETS);
   /** Units of the whole packet, 0 until the last fragment was seen. */
   readonly #allUnits = new Int32Array(MAX_PACKETS);
+  /** In a bucket, or among the free entries, the one that follows. */
   readonly #next = new Int32Array(MAX_PACKETS);
   readonly #bucket = new Int32Array(MAX_PACKETS);
   readonly #buckets = new Int32Array(BUCKETS).fill(-1);
   readonly #key = new Int32Array(FLOW_KEY_WORDS);
-  #hand = 0;
+  #free = -1;
+  #packets = 0;
   /** What was decided about the first fragment of the packet that `follow` found. */
   decision = 0;
+
+  constructor() {
+    this.clear();
+  }
 
   /**
    * Records the first fragment of a packet and what was decided about it.
@@ -46,11 +55,12 @@ export class FragmentTable {
     const bucket = hashFlowKey(this.#key) & (BUCKETS - 1);
     this.#keys.set(this.#key, entry * FLOW_KEY_WORDS);
     this.#maps.fill(0, entry * MAP_WORDS, (entry + 1) * MAP_WORDS);
-    this.#used[entry] = 1;
+    this.#order[entry] = this.#packets++;
     this.#spoiled[entry] = 0;
     this.#decisions[entry] = decision;
     this.#bornNs[entry] = nowNs;
     this.#seenUnits[entry] = 0;
+    this.#endUnits[entry] = 0;
     this.#allUnits[entry] = 0;
     this.#next[entry] = this.#buckets[bucket]!;
     this.#bucket[entry] = bucket;
@@ -77,8 +87,9 @@ export class FragmentTable {
 
   /** Forgets every packet: their later fragments are held. Decisions of one rule set mean nothing to the next. */
   clear(): void {
-    this.#used.fill(0);
     this.#buckets.fill(-1);
+    for (let entry = 0; entry < MAX_PACKETS; entry++) this.#next[entry] = entry - 1;
+    this.#free = MAX_PACKETS - 1;
   }
 
   #find(p: Parsed, nowNs: number): number {
@@ -98,24 +109,31 @@ export class FragmentTable {
     return true;
   }
 
-  /** @returns a free entry: the next in turn, which is the oldest of those that were not completed */
+  /** @returns a free entry; where there is none, the oldest packet's */
   #take(): number {
-    const entry = this.#hand;
-    this.#hand = (entry + 1) % MAX_PACKETS;
-    if (this.#used[entry] === 1) this.#forget(entry);
+    if (this.#free < 0) this.#forget(this.#oldest());
+    const entry = this.#free;
+    this.#free = this.#next[entry]!;
     return entry;
+  }
+
+  #oldest(): number {
+    let oldest = 0;
+    for (let i = 1; i < MAX_PACKETS; i++) if (this.#order[i]! < this.#order[oldest]!) oldest = i;
+    return oldest;
   }
 
   #forget(entry: number): void {
     const bucket = this.#bucket[entry]!;
-    this.#used[entry] = 0;
     if (this.#buckets[bucket] === entry) {
       this.#buckets[bucket] = this.#next[entry]!;
-      return;
+    } else {
+      let at = this.#buckets[bucket]!;
+      while (this.#next[at] !== entry) at = this.#next[at]!;
+      this.#next[at] = this.#next[entry]!;
     }
-    let at = this.#buckets[bucket]!;
-    while (this.#next[at] !== entry) at = this.#next[at]!;
-    this.#next[at] = this.#next[entry]!;
+    this.#next[entry] = this.#free;
+    this.#free = entry;
   }
 
   /**
@@ -135,10 +153,8 @@ export class FragmentTable {
       this.#maps[word]! |= bit;
     }
     this.#seenUnits[entry]! += to - from;
-    if (p.moreFrags === 0) {
-      this.#allUnits[entry] = to;
-      if (this.#seenUnits[entry]! > to) return false;
-    }
-    return true;
+    if (to > this.#endUnits[entry]!) this.#endUnits[entry] = to;
+    if (p.moreFrags === 0) this.#allUnits[entry] = to;
+    return p.moreFrags === 1 || this.#endUnits[entry] === to;
   }
 }

@@ -57,5 +57,14 @@ export const PAD1_OPTION = 0;
  */
 export const MAX_EXTENSION_HEADERS = 128;
 
-/** ARP for IPv4 over Ethernet (RFC 826): bytes from the header's start. */
-export const ARP = { fixed: 8, full: 28, operation: 6, senderMac: 8, senderIp: 14, targetIp: 24 } as const;
+/** ARP (RFC 826): bytes from the header's start; `lengths` is what the length fields say for IPv4 over Ethernet. */
+export const ARP = {
+  fixed: 8,
+  full: 28,
+  lengths: 0x0604,
+  protocol: 2,
+  operation: 6,
+  senderMac: 8,
+  senderIp: 14,
+  targetIp: 24,
+} as const;

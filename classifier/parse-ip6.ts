@@ -34,13 +34,15 @@ export function parseIp6(out: Parsed, slab: DataView, at: number, end: number, w
   }
   const packetEnd = lengthIsTold ? header + payloadLength : wireEnd;
   if (packetEnd > wireEnd) out.problem = REASON.truncated;
+  // Where the bytes that a fragment carries start: behind its fragment header, options that follow belong to them.
+  let carried = header;
   for (let count = 0; isExtension(next); count++) {
     if (count === MAX_EXTENSION_HEADERS) {
       out.problem = REASON.tooManyHeaders;
       return;
     }
     if (header + 8 > end || header + 8 > packetEnd) {
-      out.problem = REASON.truncated;
+      cut(out, header + 8 > packetEnd);
       return;
     }
     const follows = slab.getUint8(header);
@@ -51,6 +53,7 @@ export function parseIp6(out: Parsed, slab: DataView, at: number, end: number, w
         out.problem = REASON.malformed;
         return;
       }
+      carried = header + size;
     } else if (next === PROTO.ah) {
       size = (slab.getUint8(header + 1) + 2) * 4;
     } else {
@@ -62,10 +65,16 @@ export function parseIp6(out: Parsed, slab: DataView, at: number, end: number, w
     if (out.fragOffset > 0) break;
   }
   if (header > end || header > packetEnd) {
-    out.problem = REASON.truncated;
+    cut(out, header > packetEnd);
     return;
   }
-  finishIp(out, slab, header, packetEnd, end, lengthIsTold);
+  finishIp(out, slab, header, carried, packetEnd, end, lengthIsTold);
+}
+
+/** The header chain is not all there: where a first fragment ends within it, the rest is in a later one (RFC 7112 §3). */
+function cut(out: Parsed, byFragment: boolean): void {
+  if (out.problem !== 0) return;
+  out.problem = out.isFragment === 1 && byFragment ? REASON.fragmentNoL4 : REASON.truncated;
 }
 
 function isExtension(next: number): boolean {

@@ -8,6 +8,7 @@ const MIN_HEADER = [0, 20, 8, 8, 12, 12, 8, 4, 8] as const;
 /**
  * What IPv4 and IPv6 share once the header (chain) is read: fragment sanity, then the transport header.
  * @param l4 where the header chain ends
+ * @param carried where the bytes start that a fragment carries
  * @param packetEnd where the IP packet ends by its own length
  * @param end where the captured bytes end
  * @param lengthIsTold false for offload frames whose IP length is 0
@@ -16,12 +17,13 @@ export function finishIp(
   out: Parsed,
   slab: DataView,
   l4: number,
+  carried: number,
   packetEnd: number,
   end: number,
   lengthIsTold: boolean,
 ): void {
   if (out.isFragment === 1) {
-    out.fragLength = packetEnd - l4;
+    out.fragLength = packetEnd - carried;
     // A fragment that is empty, ends past 64 KiB, or is cut off an 8-byte boundary before its end: RFC 8200 §4.5.
     const odd = out.moreFrags === 1 && (out.fragLength & 7) !== 0;
     if (out.problem === 0 && (out.fragLength <= 0 || out.fragOffset + out.fragLength > 65535 || odd)) {

@@ -113,7 +113,7 @@ function parseArp(out: Parsed, slab: DataView, at: number, end: number): void {
   }
   out.arpOperation = slab.getUint16(at + ARP.operation);
   const lengths = slab.getUint16(at + 4);
-  if (lengths !== 0x0604) {
+  if (lengths !== ARP.lengths || slab.getUint16(at + ARP.protocol) !== ETHERTYPE.ip4) {
     if (at + ARP.fixed + 2 * ((lengths >> 8) + (lengths & 0xff)) > end) out.problem = REASON.truncated;
     return;
   }
@@ -158,5 +158,5 @@ function parseIp4(out: Parsed, slab: DataView, at: number, end: number, wireEnd:
   const l4 = at + headerLength;
   if (l4 > end || packetEnd > wireEnd) out.problem = REASON.truncated;
   if (l4 > end) return;
-  finishIp(out, slab, l4, packetEnd, end, totalLength !== 0);
+  finishIp(out, slab, l4, l4, packetEnd, end, totalLength !== 0);
 }

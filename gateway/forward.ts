@@ -89,7 +89,7 @@ export class Forwarder {
         this.#drop(batch, i);
       } else if (batch.verdict[i] === VERDICT.hold) {
         this.#hold(batch, i, false, draining);
-      } else if (txBuffer.frames > 0 && this.#isBehind()) {
+      } else if (txBuffer.frames > 0 && this.#mustWait()) {
         batch.reason[i] = REASON.behindHeld;
         this.#hold(batch, i, true, draining);
       } else {
@@ -147,7 +147,7 @@ export class Forwarder {
     const { pool, overflow, txBuffer } = this.#parts;
     let max = this.#slots(this.#outward);
     if (overflow === 'backpressure') {
-      const room = txBuffer.roomFor(pool.slotBytes, draining);
+      const room = txBuffer.occupancy.roomFor(pool.slotBytes, draining);
       if (room < max) max = room;
     }
     return max;
@@ -210,8 +210,9 @@ export class Forwarder {
     }
   }
 
-  /** @returns whether an earlier frame of the judged frame's flow still waits */
-  #isBehind(): boolean {
+  /** @returns whether the judged frame would overtake: one of its flow, or after a stop any that was held before it */
+  #mustWait(): boolean {
+    if (this.#parts.epochs.state === 'off') return true;
     if (!this.#parts.classifier.ordered) return false;
     flowKey(this.#key, this.#parsed);
     return this.#parts.txBuffer.flows.find(this.#key) >= 0;
@@ -220,7 +221,7 @@ export class Forwarder {
   #hold(batch: FrameBatch, i: number, behind: boolean, draining: boolean): void {
     const { classifier, counters, pool, txBuffer } = this.#parts;
     const { ordered } = classifier;
-    if (ordered && !behind) flowKey(this.#key, this.#parsed);
+    if (ordered) flowKey(this.#key, this.#parsed);
     const full = txBuffer.hold(batch, i, ordered ? this.#key : null, behind, classifier.unclassified, draining);
     if (full !== 0) {
       batch.reason[i] = full;

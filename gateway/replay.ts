@@ -6,10 +6,11 @@ import { VirtualClock } from './clock.ts';
 import type { OverflowPolicy } from './forward.ts';
 import type { FrameBatch } from './frame-batch.ts';
 import { SimulatedHost, type SimulatedHostOptions } from './host/simulated.ts';
+import { DEFAULT_LIMITS } from './occupancy.ts';
 import { FilePort } from './port/file.ts';
 import { Samples } from './samples.ts';
 import { Timeline } from './timeline.ts';
-import { DEFAULT_LIMITS, type Pacing } from './tx-buffer.ts';
+import type { Pacing } from './tx-buffer.ts';
 import { Vm } from './vm.ts';
 import type { VmAddresses } from './vm-addresses.ts';
 
@@ -69,7 +70,7 @@ export class Replay {
       batchFrames: 1,
       replicated: true,
     });
-    if (options.overflow === 'backpressure' && this.vm.txBuffer.roomFor(SLOT_BYTES, false) === 0) {
+    if (options.overflow === 'backpressure' && this.vm.txBuffer.occupancy.roomFor(SLOT_BYTES, false) === 0) {
       throw new RangeError(`with backpressure the transmit buffer must take two frames of ${SLOT_BYTES} bytes`);
     }
     this.vm.forwarder.onReleased = (batch, count) => {

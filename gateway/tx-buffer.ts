@@ -1,30 +1,9 @@
 import type { Slab } from '../classifier/slab.ts';
-import { REASON, type Reason } from '../classifier/verdict.ts';
+import type { Reason } from '../classifier/verdict.ts';
 import { ByteRing } from './byte-ring.ts';
 import { FlowOrder } from './flow-order.ts';
 import type { FrameBatch } from './frame-batch.ts';
-
-/** How much may wait. Bytes count frames' own bytes. */
-export interface TxBufferLimits {
-  readonly limitFrames: number;
-  readonly limitBytes: number;
-  /** What frames that cannot be classified may take of the limits, 0..1. */
-  readonly unclassifiedShare: number;
-  /** What frames that only wait behind held ones may take of the limits, 0..1. */
-  readonly behindShare: number;
-  /** Beyond the limits, for what a seal drains from the inside ports. */
-  readonly sealReserveFrames: number;
-  readonly sealReserveBytes: number;
-}
-
-export const DEFAULT_LIMITS: TxBufferLimits = {
-  limitFrames: 65_536,
-  limitBytes: 64 * 2 ** 20,
-  unclassifiedShare: 1 / 8,
-  behindShare: 1 / 2,
-  sealReserveFrames: 1024,
-  sealReserveBytes: 2 * 2 ** 20,
-};
+import { Occupancy, type TxBufferLimits } from './occupancy.ts';
 
 export type Pacing = 'burst' | 'paced';
 
@@ -47,13 +26,9 @@ const FLAG = {
  * Allocates only when it is made. Records are numbered by int32 that wrap; `number & mask` is a record's index.
  */
 export class TxBuffer {
-  readonly limits: TxBufferLimits;
+  readonly occupancy: Occupancy;
   readonly pacing: Pacing;
   readonly flows: FlowOrder;
-  frames = 0;
-  bytes = 0;
-  peakFrames = 0;
-  peakBytes = 0;
   /** Set by the last releaseThrough or discardAfter. */
   changedFrames = 0;
   changedBytes = 0;
@@ -77,11 +52,7 @@ export class TxBuffer {
   /** Where the search for the next leaving frame goes on; none lies before it. */
   #cursor = 0;
   #leavingFrames = 0;
-  #behindFrames = 0;
-  #behindBytes = 0;
   #blockedBehind = 0;
-  #unclassifiedFrames = 0;
-  #unclassifiedBytes = 0;
   #scan = 0;
   /** A leaving frame's time is its arrival plus this; -Infinity: at once. */
   #shiftNs = Number.NEGATIVE_INFINITY;
@@ -103,7 +74,7 @@ export class TxBuffer {
       throw new RangeError(`the transmit buffer must take at least one frame of ${frameBytes} bytes`);
     }
     if (start + size > slab.bytes.length) throw new RangeError('the slab is too small for the transmit buffer');
-    this.limits = limits;
+    this.occupancy = new Occupancy(limits);
     this.pacing = pacing;
     this.#slab = slab;
     this.#start = start;
@@ -124,6 +95,16 @@ export class TxBuffer {
     this.#verdict = new Uint8Array(records);
   }
 
+  /** Frames that are here. */
+  get frames(): number {
+    return this.occupancy.frames;
+  }
+
+  /** Their bytes. */
+  get bytes(): number {
+    return this.occupancy.bytes;
+  }
+
   /** Frames that may leave and wait for their time or the port. */
   get leavingFrames(): number {
     return this.#leavingFrames;
@@ -132,7 +113,8 @@ export class TxBuffer {
   /**
    * Stores a copy of frame `i` of the batch, labelled with its epoch.
    * @param key the flow whose order the frame keeps, null if it keeps none
-   * @param behind the frame's verdict is pass; an earlier frame of its flow is here (a key is given)
+   * @param behind the frame's verdict is pass: it waits only for earlier frames of its flow, or if it keeps no order for
+   * the port to take what is here already
    * @param unclassified it counts against that share
    * @param draining a seal is in progress: the reserve may be used
    * @returns 0, or the reason for which it is dropped instead
@@ -146,7 +128,7 @@ export class TxBuffer {
     draining: boolean,
   ): Reason | 0 {
     const length = batch.length[i]!;
-    const full = this.#whyFull(length, behind, unclassified, draining);
+    const full = this.occupancy.whyFull(length, behind, unclassified, draining);
     if (full !== 0) return full;
     const place = this.#makeRoom(length);
     this.#slab.bytes.copyWithin(this.#start + place, batch.offset[i]!, batch.offset[i]! + length);
@@ -165,62 +147,20 @@ export class TxBuffer {
     if (key !== null) flow = this.flows.add(key);
     if (behind) {
       flags |= FLAG.behind;
-      this.#behindFrames++;
-      this.#behindBytes += length;
-      if (this.flows.blocking[flow] === 0) {
+      if (flow < 0 || this.flows.blocking[flow] === 0) {
         flags |= FLAG.leaving;
         this.#leavingFrames++;
       } else {
         this.#blockedBehind++;
       }
     }
-    if (unclassified) {
-      flags |= FLAG.unclassified;
-      this.#unclassifiedFrames++;
-      this.#unclassifiedBytes += length;
-    }
+    if (unclassified) flags |= FLAG.unclassified;
     if (flow >= 0 && (flags & FLAG.leaving) === 0) this.flows.blocking[flow]!++;
     this.#flow[at] = flow;
     this.#flags[at] = flags;
     this.#tail = (this.#tail + 1) | 0;
-    this.frames++;
-    this.bytes += length;
-    if (this.frames > this.peakFrames) this.peakFrames = this.frames;
-    if (this.bytes > this.peakBytes) this.peakBytes = this.bytes;
+    this.occupancy.add(length, behind, unclassified);
     return 0;
-  }
-
-  /** @returns how many frames of `frameBytes` bytes `hold` certainly takes now, whatever they are but unclassified */
-  roomFor(frameBytes: number, draining: boolean): number {
-    const { limits } = this;
-    const frames = limits.limitFrames + (draining ? limits.sealReserveFrames : 0) - this.frames;
-    const bytes = limits.limitBytes + (draining ? limits.sealReserveBytes : 0) - this.bytes;
-    const behindFrames = Math.floor(limits.limitFrames * limits.behindShare) - this.#behindFrames;
-    const behindBytes = limits.limitBytes * limits.behindShare - this.#behindBytes;
-    return Math.max(0, Math.min(frames, behindFrames, Math.floor(Math.min(bytes, behindBytes) / frameBytes)));
-  }
-
-  #whyFull(length: number, behind: boolean, unclassified: boolean, draining: boolean): Reason | 0 {
-    const { limits } = this;
-    if (
-      unclassified &&
-      (this.#unclassifiedFrames + 1 > limits.limitFrames * limits.unclassifiedShare ||
-        this.#unclassifiedBytes + length > limits.limitBytes * limits.unclassifiedShare)
-    )
-      return REASON.unclassifiedFull;
-    if (
-      behind &&
-      (this.#behindFrames + 1 > limits.limitFrames * limits.behindShare ||
-        this.#behindBytes + length > limits.limitBytes * limits.behindShare)
-    )
-      return REASON.behindFull;
-    if (draining) {
-      const over =
-        this.frames + 1 > limits.limitFrames + limits.sealReserveFrames ||
-        this.bytes + length > limits.limitBytes + limits.sealReserveBytes;
-      return over ? REASON.sealOverflow : 0;
-    }
-    return this.frames + 1 > limits.limitFrames || this.bytes + length > limits.limitBytes ? REASON.bufferFull : 0;
   }
 
   #makeRoom(length: number): number {
@@ -375,18 +315,9 @@ export class TxBuffer {
   /** Takes a frame out of every count. */
   #forget(at: number): void {
     const flags = this.#flags[at]!;
-    const length = this.#length[at]!;
-    this.frames--;
-    this.bytes -= length;
-    if ((flags & FLAG.unclassified) !== 0) {
-      this.#unclassifiedFrames--;
-      this.#unclassifiedBytes -= length;
-    }
-    if ((flags & FLAG.behind) !== 0) {
-      this.#behindFrames--;
-      this.#behindBytes -= length;
-      if ((flags & FLAG.leaving) === 0) this.#blockedBehind--;
-    }
+    const isBehind = (flags & FLAG.behind) !== 0;
+    this.occupancy.remove(this.#length[at]!, isBehind, (flags & FLAG.unclassified) !== 0);
+    if (isBehind && (flags & FLAG.leaving) === 0) this.#blockedBehind--;
     if ((flags & FLAG.leaving) !== 0) this.#leavingFrames--;
     const flow = this.#flow[at]!;
     if (flow < 0) return;

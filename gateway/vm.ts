@@ -5,9 +5,10 @@ import { COUNT, Counters } from './counters.ts';
 import { Epochs, type HoldFrom } from './epoch.ts';
 import { Forwarder, type OverflowPolicy } from './forward.ts';
 import { FramePool } from './frame-pool.ts';
+import { DEFAULT_LIMITS, type TxBufferLimits } from './occupancy.ts';
 import type { Port } from './port/port.ts';
 import { RuleCounters } from './rule-counters.ts';
-import { DEFAULT_LIMITS, type Pacing, TxBuffer, type TxBufferLimits } from './tx-buffer.ts';
+import { type Pacing, TxBuffer } from './tx-buffer.ts';
 
 export interface VmOptions {
   /** The longest frame that is taken, bytes; a longer one is dropped as `oversize`. */
@@ -54,7 +55,7 @@ export class Vm {
     this.#clock = clock;
     this.epochs = new Epochs(options.replicated === true ? 'waiting' : 'off');
     this.txBuffer = new TxBuffer(slab, poolBytes, options.slotBytes, limits, options.pacing ?? 'burst');
-    if (overflow === 'backpressure' && this.txBuffer.roomFor(options.slotBytes, false) === 0) {
+    if (overflow === 'backpressure' && this.txBuffer.occupancy.roomFor(options.slotBytes, false) === 0) {
       throw new RangeError(
         `with backpressure nothing would ever be read: behindShare takes no frame of a slot's length`,
       );

@@ -80,9 +80,9 @@ export const NO_HEADERS_JSON =
   ',"fragOffset":null,"moreFrags":null,"l4":null,"srcPort":null,"dstPort":null,"tcpFlags":null,"tcpSeq":null' +
   ',"tcpAck":null,"payloadLen":null';
 
-/** @returns the rule as an explain line shows it */
-export function ruleJson(rule: Rule): string {
-  return JSON.stringify({ handle: rule.handle, line: rule.place.line, text: rule.text });
+/** The rule as explain shows it. */
+export function ruleShown(rule: Rule): { handle: number; line: number; text: string } {
+  return { handle: rule.handle, line: rule.place.line, text: rule.text };
 }
 
 /** A number that is absent where it is negative. */

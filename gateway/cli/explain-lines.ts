@@ -10,7 +10,7 @@ import {
   headersJson,
   headersKey,
   NO_HEADERS_JSON,
-  ruleJson,
+  ruleShown,
   timeText,
 } from './explain-json.ts';
 import type { Output } from './output.ts';
@@ -51,7 +51,8 @@ export class ExplainLines {
     this.#output = output;
     this.#head = encode(file === null ? '' : `,"file":${JSON.stringify(file)}`);
     this.#rules = ruleSet.outbound.map(
-      (rule) => `"class":${JSON.stringify(rule.className)},"verdict":"${rule.verdict}","rule":${ruleJson(rule)}`,
+      (rule) =>
+        `"class":${JSON.stringify(rule.className)},"verdict":"${rule.verdict}","rule":${JSON.stringify(ruleShown(rule))}`,
     );
   }
 

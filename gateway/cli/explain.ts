@@ -1,11 +1,12 @@
 import { Classifier, type Generation } from '../../classifier/classifier.ts';
-import { derive } from '../../classifier/explain.ts';
+import { type Derivation, derive } from '../../classifier/explain.ts';
 import { parse } from '../../classifier/parse.ts';
 import { Parsed } from '../../classifier/parsed.ts';
-import { REASON, VERDICT } from '../../classifier/verdict.ts';
+import { REASON, REASON_NAMES, VERDICT, VERDICT_NAMES, type Verdict } from '../../classifier/verdict.ts';
 import { type CaptureRecord, LINKTYPE_ETHERNET } from '../../pcaps/record.ts';
 import type { VmAddresses } from '../vm-addresses.ts';
 import { advance, checkNames, frameWireLength, openCapture, reportDamage } from './captures.ts';
+import { ruleShown } from './explain-json.ts';
 import { ExplainLines } from './explain-lines.ts';
 import { derivationText, frameLine } from './explain-text.ts';
 import { EXIT, Failure } from './failure.ts';
@@ -56,7 +57,9 @@ export async function explain(paths: readonly string[], options: ExplainOptions)
       if (options.frame === null) {
         line(judged, record, pkt);
       } else if (options.frame === ordinal) {
-        output.write(derivationText(judged, record, pkt, derivationOf(judged, record, classifier)));
+        const derivation = derivationOf(judged, record, classifier);
+        if (options.json) output.line(derivationJson(judged, pkt, derivation));
+        else output.write(derivationText(judged, record, pkt, derivation));
         output.flush();
         await capture.cursor.close();
         return EXIT.ok;
@@ -100,6 +103,18 @@ function judge(judged: Judged, record: CaptureRecord, classifier: Classifier, vm
 function derivationOf(judged: Judged, record: CaptureRecord, classifier: Classifier) {
   if (!judged.isEthernet || !judged.isOutbound) return null;
   return derive(classifier.generation, classifier, judged.parsed, record.view);
+}
+
+/** @returns one line of JSON: every rule that was tried, the last one decided */
+function derivationJson(judged: Judged, pkt: number, derivation: Derivation | null): string {
+  const trials = derivation?.trials ?? [];
+  return JSON.stringify({
+    pkt,
+    direction: judged.isOutbound ? 'outbound' : 'inbound',
+    verdict: VERDICT_NAMES[judged.verdict as Verdict],
+    reason: REASON_NAMES[judged.reason],
+    tried: trials.map(({ rule, matches, answer }) => ({ ...ruleShown(rule), answer, matches })),
+  });
 }
 
 type LineWriter = (judged: Judged, record: CaptureRecord, pkt: number) => void;

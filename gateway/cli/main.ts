@@ -166,8 +166,6 @@ function fail(error: unknown): number {
   if (error instanceof CommanderError) {
     // Help and version are no errors; commander has printed them.
     if (error.exitCode === 0) return EXIT.ok;
-    // Called without a command: the help on stderr says it all.
-    if (error.code === 'commander.help') return EXIT.usage;
     process.stderr.write(`holdfast: ${error.message.replace(/^error: /, '').replaceAll('\n', ' ')}\n`);
     return EXIT.usage;
   }
@@ -184,6 +182,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 try {
+  if (process.argv.length === 2) throw new Failure("a command is missing: see 'holdfast --help'");
   await program().parseAsync();
 } catch (error) {
   process.exitCode = fail(error);

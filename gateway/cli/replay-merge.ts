@@ -26,10 +26,14 @@ export class MergedCaptures {
         if (await merged.#move(source)) merged.#sources.push(source);
       }
     } catch (error) {
-      await Promise.all(merged.#sources.map(({ capture }) => capture.cursor.close()));
+      await merged.close();
       throw error;
     }
     return merged;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#sources.map(({ capture }) => capture.cursor.close()));
   }
 
   /** 1 as soon as one of the captures has turned out to be damaged. */

@@ -36,25 +36,27 @@ export async function runReplay(
   options: ReplayCommandOptions,
 ): Promise<{ run: Replay; result: ReplayResult; exitCode: number }> {
   const captures = await MergedCaptures.open(paths);
-  const out = options.out === null ? null : new ReplayOut(options.out, paths, options.generation);
   const progress = new Progress();
-  let run: Replay;
   try {
-    run = new Replay(options, out === null ? null : out.sink);
+    const out = options.out === null ? null : new ReplayOut(options.out, paths, options.generation);
+    const run = new Replay(options, out === null ? null : out.sink);
+    for (;;) {
+      const next = captures.next();
+      const record = next instanceof Promise ? await next : next;
+      if (record === null) break;
+      run.frame(record);
+      if (run.frames % PROGRESS_FRAMES === 0) progress.show(captures.bytesRead, null, run.frames);
+    }
+    if (options.drain) run.drain();
+    out?.close();
+    return { run, result: replayResult(run), exitCode: captures.exitCode };
   } catch (error) {
+    // Limits that cannot work.
     throw error instanceof RangeError ? new Failure(error.message) : error;
+  } finally {
+    progress.end();
+    await captures.close();
   }
-  for (;;) {
-    const next = captures.next();
-    const record = next instanceof Promise ? await next : next;
-    if (record === null) break;
-    run.frame(record);
-    if (run.frames % PROGRESS_FRAMES === 0) progress.show(captures.bytesRead, null, run.frames);
-  }
-  if (options.drain) run.drain();
-  progress.end();
-  out?.close();
-  return { run, result: replayResult(run), exitCode: captures.exitCode };
 }
 
 export type ReplayResult = ReturnType<typeof replayResult>;
@@ -75,8 +77,8 @@ function replayResult(run: Replay) {
     stillHeld: run.vm.stillHeld,
     inboundPassed: counters.get('inboundPassed'),
     inboundDropped: counters.get('inboundDropped'),
-    peakHeldFrames: txBuffer.peakFrames,
-    peakHeldBytes: txBuffer.peakBytes,
+    peakHeldFrames: txBuffer.occupancy.peakFrames,
+    peakHeldBytes: txBuffer.occupancy.peakBytes,
     delayUs: delays === null ? null : { p50: delays[0]! / 1e3, p99: delays[1]! / 1e3, max: delays[2]! / 1e3 },
     reasons: counters.reasonsByName(),
     rules: ruleCounters.list().map(({ lastHitNs, ...rule }) => ({

@@ -162,7 +162,7 @@ describe('an overlap', () => {
     expect(judge.see(FIRST)).toBe('fragment-overlap');
   });
 
-  test.fails('with the end: a last fragment before one that was seen holds the rest of the packet', () => {
+  test('with the end: a last fragment before one that was seen holds the rest of the packet', () => {
     const judge = new Judge();
     expect(judge.see(FIRST)).toBe('rule 7');
     expect(judge.see({ from: 6, end: 7 })).toBe('rule 7');
@@ -244,6 +244,18 @@ describe('room', () => {
     judge.see({ ...FIRST, id: 5001 });
     expect(judge.see({ from: 6, end: 7, id: 1 })).toBe('fragment-unknown');
     expect(judge.see({ from: 6, end: 7, id: 2 })).toBe('rule 2');
+  });
+
+  test('keeps an incomplete packet however many others are completed meanwhile', () => {
+    const judge = new Judge();
+    judge.see({ ...FIRST, id: 60_000 }, 9);
+    for (let id = 0; id < 5000; id++) {
+      judge.see({ ...FIRST, id });
+      judge.see({ ...MIDDLE, id });
+      judge.see({ ...LAST, id });
+      expect(judge.see({ ...LAST, id })).toBe('fragment-unknown');
+    }
+    expect(judge.see({ ...MIDDLE, id: 60_000 })).toBe('rule 9');
   });
 
   test('is used again with nothing left of who had it before', () => {

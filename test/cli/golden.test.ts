@@ -10,11 +10,8 @@ interface Explained {
   readonly l4: string | null;
   readonly src: string | null;
   readonly srcPort: number | null;
-  readonly dstPort: number | null;
-  readonly tcpFlags: number | null;
   readonly fragOffset: number | null;
   readonly proto: number | null;
-  readonly payloadLen: number | null;
   readonly app: string | null;
   readonly direction: string;
   readonly class: string | null;
@@ -56,7 +53,7 @@ describe('what the table of captures says about the interesting frames', () => {
         expect(verdictsOf(arp)).toEqual(['hold']);
         const passed = talk.filter(({ verdict }) => verdict === 'pass');
         expect(passed).toHaveLength(rules === 'default' ? 4 : 0);
-        for (const { l4, payloadLen } of passed) expect([l4, payloadLen]).toEqual([expect.stringMatching(/^icmp/), 56]);
+        for (const { l4 } of passed) expect(l4).toMatch(/^icmp/);
       }
     }
   });

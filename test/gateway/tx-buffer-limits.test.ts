@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { slabOf } from '../../classifier/slab.ts';
 import { REASON } from '../../classifier/verdict.ts';
-import { DEFAULT_LIMITS, TxBuffer } from '../../gateway/tx-buffer.ts';
+import { DEFAULT_LIMITS } from '../../gateway/occupancy.ts';
+import { TxBuffer } from '../../gateway/tx-buffer.ts';
 import { BufferRig, FRAME_BYTES } from '../support/buffer.ts';
 
 describe('limits', () => {
@@ -139,7 +140,7 @@ describe('limits', () => {
       const rig = new BufferRig(limits);
       rig.put(1, 10, { flow: 1 });
       rig.put(2, 20, { flow: 1, behind: true });
-      return rig.buffer.roomFor(FRAME_BYTES, draining);
+      return rig.buffer.occupancy.roomFor(FRAME_BYTES, draining);
     };
     const plenty = { limitFrames: 100, limitBytes: 100 * FRAME_BYTES };
     expect(roomFor({ ...plenty, limitFrames: 7 })).toBe(5);

@@ -60,7 +60,7 @@ describe('what is stored', () => {
     rig.buffer.releaseThrough(2, 0);
     rig.leave();
     rig.put(4, 1, { epoch: 3 });
-    expect([rig.buffer.peakFrames, rig.buffer.peakBytes]).toEqual([2, 30]);
+    expect([rig.buffer.occupancy.peakFrames, rig.buffer.occupancy.peakBytes]).toEqual([2, 30]);
   });
 
   test('the oldest arrival is that of the frame that has waited longest', () => {

@@ -198,3 +198,19 @@ describe('a port that refuses', () => {
     expect(left).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
   });
 });
+
+describe('after a stop that releases', () => {
+  test('held frames leave before newer ones, whatever their flow', () => {
+    const scene = started({ outsideCapacity: 1 });
+    scene.put(1, SYN);
+    scene.put(2, HOLD);
+    scene.vm.turn();
+    expect(scene.vm.stop(1, 'release').releasedFrames).toBe(2);
+    scene.send(3, { ...ACK, flow: 1 });
+    for (const serial of [1, 2, 3]) {
+      expect(scene.left()).toEqual([serial]);
+      scene.vm.pump();
+    }
+    expect(counts(scene)).toMatchObject({ passed: 0, held: 3, released: 3, stillHeld: 0 });
+  });
+});

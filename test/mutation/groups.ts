@@ -27,8 +27,10 @@ export const GROUPS: Readonly<Record<string, Group>> = {
     env: {},
   },
   gateway: {
-    mutate: gateway('epoch', 'tx-buffer', 'byte-ring', 'flow-order'),
-    tests: ['test/gateway/{epoch,tx-buffer,tx-buffer-model,byte-ring,flow-order,vm}.test.ts'],
+    mutate: gateway('epoch', 'tx-buffer', 'occupancy', 'byte-ring', 'flow-order'),
+    tests: [
+      'test/gateway/{epoch,tx-buffer,tx-buffer-limits,tx-buffer-model,byte-ring,flow-order,vm,vm-epochs,vm-limits,vm-order}.test.ts',
+    ],
     // Random schedules of each kind.
     env: { HOLDFAST_RUNS: '200' },
   },

@@ -2,7 +2,8 @@ import { FLOW_KEY_WORDS } from '../../classifier/flow-key.ts';
 import { slabOf } from '../../classifier/slab.ts';
 import { VERDICT } from '../../classifier/verdict.ts';
 import { FrameBatch } from '../../gateway/frame-batch.ts';
-import { type Pacing, TxBuffer, type TxBufferLimits } from '../../gateway/tx-buffer.ts';
+import type { TxBufferLimits } from '../../gateway/occupancy.ts';
+import { type Pacing, TxBuffer } from '../../gateway/tx-buffer.ts';
 
 export const FRAME_BYTES = 64;
 

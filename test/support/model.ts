@@ -1,4 +1,5 @@
-import type { Pacing, TxBufferLimits } from '../../gateway/tx-buffer.ts';
+import type { TxBufferLimits } from '../../gateway/occupancy.ts';
+import type { Pacing } from '../../gateway/tx-buffer.ts';
 import { type Frame, SLOT_BYTES } from './frames.ts';
 import { Judge, type Judgement } from './judge.ts';
 import { ModelEpochs } from './model-epochs.ts';
@@ -222,7 +223,9 @@ export class Model {
     else if (verdict === 'hold' && isBeforeFirstSeal) [verdict, reason] = ['pass', 'before-first-seal'];
     else if (verdict === 'pass' && state === 'waiting') [verdict, reason] = ['hold', 'waiting'];
     const flow = flowOf(frame);
-    const earlier = this.stored.filter((s) => flow !== null && s.flow === flow);
+    const ofFlow = this.stored.filter((s) => flow !== null && s.flow === flow);
+    // After a stop that released frames, those leave before newer ones, of whatever flow.
+    const earlier = state === 'off' ? this.stored : ofFlow;
     if (verdict === 'drop') {
       this.#drop(reason);
     } else if (verdict === 'pass' && earlier.length === 0) {

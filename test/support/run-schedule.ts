@@ -119,7 +119,11 @@ class Pair {
     this.#same('stored frames', txBuffer.frames, model.stored.length);
     this.#same('stored bytes', txBuffer.bytes, model.storedBytes);
     this.#same('leaving', txBuffer.leavingFrames, model.stored.filter((s) => s.dueNs !== null).length);
-    this.#same('peak', [txBuffer.peakFrames, txBuffer.peakBytes], [model.peakFrames, model.peakBytes]);
+    this.#same(
+      'peak',
+      [txBuffer.occupancy.peakFrames, txBuffer.occupancy.peakBytes],
+      [model.peakFrames, model.peakBytes],
+    );
     this.#same('next due', vm.nextDueNs(), model.nextDueNs);
     this.#same('oldest', txBuffer.oldestArrivalNs(), model.stored[0]?.arrivalNs ?? Number.NaN);
     this.#same('waiting towards the net', rig.net.port.waiting, model.toNet.length);
