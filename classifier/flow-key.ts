@@ -47,9 +47,14 @@ export function flowKey(key: Int32Array, p: Parsed): void {
   key[10] = 0;
 }
 
-/** @returns a well mixed hash of the key, any int32 */
-export function hashFlowKey(key: Int32Array): number {
-  let h = 0x9e3779b9 | 0;
+const SEED = 0x9e3779b9 | 0;
+
+/**
+ * @param seed any int32: hashes of different seeds tell nothing of each other
+ * @returns a well mixed hash of the key, any int32
+ */
+export function hashFlowKey(key: Int32Array, seed = SEED): number {
+  let h = seed;
   for (let i = 0; i < FLOW_KEY_WORDS; i++) {
     h = Math.imul(h ^ key[i]!, 0x85ebca6b);
     h ^= h >>> 15;

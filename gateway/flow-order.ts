@@ -1,8 +1,14 @@
-import { FLOW_KEY_WORDS, hashFlowKey } from '../classifier/flow-key.ts';
+import { hashFlowKey } from '../classifier/flow-key.ts';
+
+/** Seed of the other half of the hash that stands for a flow's key. */
+const SEED_HIGH = 0x51ed270b;
 
 /**
  * The flows that have frames in the transmit buffer, so that no frame overtakes an earlier one of its flow.
  * An entry lives as long as a frame of its flow waits. Allocates only when it is made.
+ *
+ * Instead of its key an entry keeps 64 bits of hash. Two flows that share them would wait for each other: never an
+ * overtaking, and one pair in 10^10 with 60,000 flows waiting.
  */
 export class FlowOrder {
   /** Frames of the flow in the buffer. */
@@ -11,9 +17,9 @@ export class FlowOrder {
   readonly blocking: Int32Array;
   /** Marks flows in one scan of the buffer: see TxBuffer.releaseThrough. */
   readonly stamp: Int32Array;
-  readonly #keys: Int32Array;
+  readonly #high: Int32Array;
+  readonly #low: Int32Array;
   readonly #next: Int32Array;
-  readonly #bucketOf: Int32Array;
   readonly #buckets: Int32Array;
   #free: number;
 
@@ -22,31 +28,31 @@ export class FlowOrder {
     this.waiting = new Int32Array(capacity);
     this.blocking = new Int32Array(capacity);
     this.stamp = new Int32Array(capacity);
-    this.#keys = new Int32Array(capacity * FLOW_KEY_WORDS);
+    this.#high = new Int32Array(capacity);
+    this.#low = new Int32Array(capacity);
     this.#next = Int32Array.from({ length: capacity }, (_, entry) => (entry + 1 < capacity ? entry + 1 : -1));
-    this.#bucketOf = new Int32Array(capacity);
     this.#buckets = new Int32Array(2 ** Math.ceil(Math.log2(capacity + 1))).fill(-1);
     this.#free = capacity > 0 ? 0 : -1;
   }
 
   /** @returns the flow's entry, or -1 when no frame of it waits */
   find(key: Int32Array): number {
-    let entry = this.#buckets[this.#bucket(key)]!;
-    while (entry >= 0 && !this.#isKey(entry, key)) entry = this.#next[entry]!;
-    return entry;
+    return this.#find(hashFlowKey(key, SEED_HIGH), hashFlowKey(key));
   }
 
   /** Counts one more frame of the flow. @returns its entry */
   add(key: Int32Array): number {
-    let entry = this.find(key);
+    const high = hashFlowKey(key, SEED_HIGH);
+    const low = hashFlowKey(key);
+    let entry = this.#find(high, low);
     if (entry < 0) {
       entry = this.#free;
       if (entry < 0) throw new Error('flow order: more flows than frames in the buffer');
       this.#free = this.#next[entry]!;
-      const bucket = this.#bucket(key);
-      this.#keys.set(key, entry * FLOW_KEY_WORDS);
+      const bucket = low & (this.#buckets.length - 1);
+      this.#high[entry] = high;
+      this.#low[entry] = low;
       this.#next[entry] = this.#buckets[bucket]!;
-      this.#bucketOf[entry] = bucket;
       this.#buckets[bucket] = entry;
       this.waiting[entry] = 0;
       this.blocking[entry] = 0;
@@ -61,7 +67,7 @@ export class FlowOrder {
     const left = this.waiting[entry]! - 1;
     this.waiting[entry] = left;
     if (left > 0) return;
-    const bucket = this.#bucketOf[entry]!;
+    const bucket = this.#low[entry]! & (this.#buckets.length - 1);
     if (this.#buckets[bucket] === entry) {
       this.#buckets[bucket] = this.#next[entry]!;
     } else {
@@ -73,13 +79,9 @@ export class FlowOrder {
     this.#free = entry;
   }
 
-  #bucket(key: Int32Array): number {
-    return hashFlowKey(key) & (this.#buckets.length - 1);
-  }
-
-  #isKey(entry: number, key: Int32Array): boolean {
-    const base = entry * FLOW_KEY_WORDS;
-    for (let i = 0; i < FLOW_KEY_WORDS; i++) if (this.#keys[base + i] !== key[i]) return false;
-    return true;
+  #find(high: number, low: number): number {
+    let entry = this.#buckets[low & (this.#buckets.length - 1)]!;
+    while (entry >= 0 && (this.#high[entry] !== high || this.#low[entry] !== low)) entry = this.#next[entry]!;
+    return entry;
   }
 }

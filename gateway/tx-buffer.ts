@@ -61,7 +61,7 @@ export class TxBuffer {
   static bytesFor(limits: TxBufferLimits, frameBytes: number): number {
     const most = limits.limitBytes + limits.sealReserveBytes;
     // An empty frame takes a byte too; a frame never lies across the ring's end; the rest is slack for gaps.
-    return most + limits.limitFrames + limits.sealReserveFrames + 2 * frameBytes + Math.ceil(most / 32);
+    return most + limits.limitFrames + limits.sealReserveFrames + 2 * frameBytes + Math.ceil(most / 64);
   }
 
   /**

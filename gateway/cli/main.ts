@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { DEFAULT_LIMITS } from '../occupancy.ts';
 import { VmAddresses } from '../vm-addresses.ts';
 import { check } from './check.ts';
 import { completion, SHELLS, type Shell } from './completion.ts';
@@ -111,8 +112,8 @@ function program(): Command {
     .option('--fail-at <time>', 'the VM fails this long after the first frame', duration)
     .addOption(new Option('--pace <policy>', 'how released frames leave').choices(['burst', 'paced']).default('burst'))
     .option('--no-drain', 'stop at the last frame instead of sealing and committing what is held')
-    .option('--buffer-bytes <n>', 'limit of the transmit buffer', bytes, 64 * 2 ** 20)
-    .option('--buffer-frames <n>', 'limit of the transmit buffer', count, 65_536)
+    .option('--buffer-bytes <n>', 'limit of the transmit buffer', bytes, DEFAULT_LIMITS.limitBytes)
+    .option('--buffer-frames <n>', 'limit of the transmit buffer', count, DEFAULT_LIMITS.limitFrames)
     .addOption(
       new Option('--overflow <policy>', 'when the transmit buffer is full')
         .choices(['drop', 'backpressure'])
