@@ -36,14 +36,28 @@ interface RawInput {
   close(): Promise<void>;
 }
 
+/** Reads one chunk ahead: while the caller works on a chunk, the next one is on its way. */
 function fileInput(handle: FileHandle): RawInput {
-  const buffer = new Uint8Array(CHUNK_BYTES);
+  let [next, spare] = [new Uint8Array(CHUNK_BYTES), new Uint8Array(CHUNK_BYTES)];
+  let pending: Promise<{ bytesRead: number }> | null = null;
+  const ahead = () => {
+    const reading = handle.read(next, 0, CHUNK_BYTES, null);
+    // A failure is reported by the `read` that would have given these bytes, which may never be called.
+    reading.catch(() => {});
+    return reading;
+  };
   return {
     async read() {
-      const { bytesRead } = await handle.read(buffer, 0, CHUNK_BYTES, null);
-      return bytesRead === 0 ? null : buffer.subarray(0, bytesRead);
+      const { bytesRead } = await (pending ?? ahead());
+      const chunk = next.subarray(0, bytesRead);
+      [next, spare] = [spare, next];
+      pending = bytesRead === 0 ? null : ahead();
+      return bytesRead === 0 ? null : chunk;
     },
-    close: () => handle.close(),
+    async close() {
+      await pending?.catch(() => {});
+      await handle.close();
+    },
   };
 }
 

@@ -3,14 +3,13 @@ import { readFileSync } from 'node:fs';
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { DEFAULT_LIMITS } from '../occupancy.ts';
 import { VmAddresses } from '../vm-addresses.ts';
-import { check } from './check.ts';
 import { completion, SHELLS, type Shell } from './completion.ts';
-import { explain } from './explain.ts';
 import { EXIT, Failure } from './failure.ts';
-import { replay } from './replay.ts';
-import { DEFAULT_RULES, loadGeneration } from './rules-option.ts';
 
 const VERSION: string = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')).version;
+
+/** The rule set that is in force where the user names none. */
+const DEFAULT_RULES = 'default';
 
 const UNIT_NS: Readonly<Record<string, number>> = { ns: 1, us: 1e3, ms: 1e6, s: 1e9, m: 60e9 };
 
@@ -71,6 +70,7 @@ function vmAddresses(texts: string[]): VmAddresses {
 const jsonOption = () => new Option('--json', 'print JSON for programs');
 const checksumOption = () => new Option('--verify-checksums', 'hold frames with a wrong IPv4 header checksum');
 
+/** A command's own modules are loaded when it is called: most of the time that a small job takes is loading. */
 function program(): Command {
   const holdfast = new Command('holdfast')
     .description(
@@ -91,6 +91,10 @@ function program(): Command {
     .addOption(checksumOption())
     .addOption(jsonOption())
     .action(async (captures: string[], options) => {
+      const [{ explain }, { loadGeneration }] = await Promise.all([
+        import('./explain.ts'),
+        import('./rules-option.ts'),
+      ]);
       const generation = await loadGeneration(options.rules);
       process.exitCode = await explain(captures, {
         generation,
@@ -123,6 +127,7 @@ function program(): Command {
     .addOption(checksumOption())
     .addOption(jsonOption())
     .action(async (captures: string[], options) => {
+      const [{ replay }, { loadGeneration }] = await Promise.all([import('./replay.ts'), import('./rules-option.ts')]);
       const generation = await loadGeneration(options.rules);
       process.exitCode = await replay(captures, {
         generation,
@@ -148,6 +153,7 @@ function program(): Command {
     .argument('<rules>', "rule file, '-' for standard input, or a shipped set")
     .addOption(jsonOption())
     .action(async (path: string, options) => {
+      const { check } = await import('./check.ts');
       process.exitCode = await check(path, options.json === true);
     });
   holdfast

@@ -3,9 +3,6 @@ import { formatRuleError, RulesInvalidError } from '../../rules/errors.ts';
 import { loadRules, RulesUnreadableError } from '../../rules/load.ts';
 import { EXIT, Failure } from './failure.ts';
 
-/** The rule set that is in force where the user names none. */
-export const DEFAULT_RULES = 'default';
-
 /**
  * Loads and compiles what `--rules` names. Invalid rules are reported whole on stderr.
  * @throws Failure with exit code 2
