@@ -235,8 +235,8 @@ export class TxBuffer {
       this.#ring.giveBack(this.#place[at]!);
       this.#tail = number;
     }
-    if (((this.#tail - this.#cursor) | 0) < 0) this.#cursor = this.#tail;
     this.#dropGoneHead();
+    this.#cursor = this.#head;
   }
 
   /** A new term begins: what is committed (up to `committed`) gets label 0, all else belongs to its epoch 1. */
@@ -261,9 +261,7 @@ export class TxBuffer {
   /** @returns when the next frame that may leave is due (-Infinity: at once), Infinity when there is none */
   nextDueNs(): number {
     if (this.#leavingFrames === 0) return Number.POSITIVE_INFINITY;
-    while ((this.#flags[this.#cursor & this.#mask]! & (FLAG.leaving | FLAG.gone)) !== FLAG.leaving) {
-      this.#cursor = (this.#cursor + 1) | 0;
-    }
+    this.#seek();
     return this.#arrivalNs[this.#cursor & this.#mask]! + this.#shiftNs;
   }
 
@@ -278,9 +276,10 @@ export class TxBuffer {
    */
   collect(batch: FrameBatch, nowNs: number): number {
     batch.count = 0;
-    let number = this.#cursor;
+    if (this.#leavingFrames === 0) return 0;
+    this.#seek();
     let left = this.#leavingFrames;
-    for (; left > 0 && batch.count < batch.capacity; number = (number + 1) | 0) {
+    for (let number = this.#cursor; left > 0 && batch.count < batch.capacity; number = (number + 1) | 0) {
       const at = number & this.#mask;
       if ((this.#flags[at]! & (FLAG.leaving | FLAG.gone)) !== FLAG.leaving) continue;
       if (this.#arrivalNs[at]! + this.#shiftNs > nowNs) break;
@@ -308,8 +307,14 @@ export class TxBuffer {
       this.#forget(at);
       this.#flags[at]! |= FLAG.gone;
     }
-    if (count > 0) this.#cursor = (batch.ticket[count - 1]! + 1) | 0;
     this.#dropGoneHead();
+  }
+
+  /** Moves the cursor to the first frame that may leave; there is one. */
+  #seek(): void {
+    while ((this.#flags[this.#cursor & this.#mask]! & (FLAG.leaving | FLAG.gone)) !== FLAG.leaving) {
+      this.#cursor = (this.#cursor + 1) | 0;
+    }
   }
 
   /** Takes a frame out of every count. */

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { slabOf } from '../../classifier/slab.ts';
 import { VirtualClock } from '../../gateway/clock.ts';
 import { FrameBatch } from '../../gateway/frame-batch.ts';
+import { DEFAULT_LIMITS } from '../../gateway/occupancy.ts';
 import { type MemoryPort, memoryLink } from '../../gateway/port/memory.ts';
 import type { Pacing } from '../../gateway/tx-buffer.ts';
 import { Vm } from '../../gateway/vm.ts';
@@ -160,7 +161,8 @@ describe('from receive to transmit nothing is allocated per frame', () => {
   test('a frame that nothing can classify, held or dropped for want of room', () => {
     const line = new Line(['unknown', 'stub']);
     const growth = rounds(() => line.send());
-    expect(line.vm.counters.reasonsByName()).toMatchObject({ truncated: 8192, 'unclassified-full': ALL_FRAMES - 8192 });
+    const fit = Math.floor(DEFAULT_LIMITS.limitFrames * DEFAULT_LIMITS.unclassifiedShare);
+    expect(line.vm.counters.reasonsByName()).toMatchObject({ truncated: fit, 'unclassified-full': ALL_FRAMES - fit });
     expect(growth).toBeLessThan(NOISE_BYTES);
   });
 

@@ -213,4 +213,18 @@ describe('after a stop that releases', () => {
     }
     expect(counts(scene)).toMatchObject({ passed: 0, held: 3, released: 3, stillHeld: 0 });
   });
+
+  test('newer frames that keep no order go behind held ones too, and leave', () => {
+    const scene = started({ outsideCapacity: 1 });
+    scene.put(1, SYN);
+    scene.put(2, HOLD);
+    scene.vm.turn();
+    scene.vm.stop(1, 'release');
+    scene.send(3, PASS);
+    for (const serial of [1, 2, 3]) {
+      expect(scene.left()).toEqual([serial]);
+      scene.vm.pump();
+    }
+    expect(counts(scene)).toMatchObject({ released: 3, stillHeld: 0 });
+  });
 });
