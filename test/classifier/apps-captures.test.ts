@@ -1,7 +1,7 @@
-import { describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { RECOGNISERS } from '../../classifier/apps/index.ts';
 import { ANSWER } from '../../classifier/apps/recogniser.ts';
-import { CAPTURES, captureFiles } from '../support/captures.ts';
+import { CAPTURES, captureFiles, NO_CAPTURES } from '../support/captures.ts';
 import { forEachFrame, type ReferenceRow, referenceRows } from '../support/reference-rows.ts';
 
 interface Finding {
@@ -31,9 +31,9 @@ function findings(): Finding[] {
   return found;
 }
 
-const skipped = CAPTURES === null ? ' (skipped: no reference captures on this machine)' : '';
+describe('recognisers on real captures', () => {
+  beforeEach(({ skip }) => skip(CAPTURES === null, NO_CAPTURES));
 
-describe.skipIf(CAPTURES === null)(`recognisers on real captures${skipped}`, () => {
   const all = CAPTURES === null ? [] : findings();
 
   it('find every SIP message that tshark finds in a UDP or TCP payload, and nothing else', () => {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { compileMatcher } from '../../classifier/compile.ts';
 import { carries, fieldValue } from '../../classifier/field.ts';
 import { LinearMatcher } from '../../classifier/linear.ts';
@@ -6,7 +6,7 @@ import { type Matcher, NO_MATCH, UNKNOWN_ETHERTYPE, UNKNOWN_TRUNCATED } from '..
 import { L3, type L3Kind, L4, type L4Kind, Parsed } from '../../classifier/parsed.ts';
 import { FIELDS, type FieldMatch, type FieldName, type Match, type RuleSet } from '../../rules/rule.ts';
 import { FIELD_NAMES, match, ruleSetOf, setField } from '../support/arbitrary-rules.ts';
-import { CAPTURES, captureFiles } from '../support/captures.ts';
+import { CAPTURES, captureFiles, NO_CAPTURES } from '../support/captures.ts';
 import { forEachFrame } from '../support/reference-rows.ts';
 
 const MATCHERS: readonly (readonly [string, (ruleSet: RuleSet) => Matcher])[] = [
@@ -233,9 +233,9 @@ describe.each(MATCHERS)('the %s matcher', (_, make) => {
   });
 });
 
-const skipped = CAPTURES === null ? ' (skipped: no reference captures on this machine)' : '';
+describe('both matchers on real captures', () => {
+  beforeEach(({ skip }) => skip(CAPTURES === null, NO_CAPTURES));
 
-describe.skipIf(CAPTURES === null)(`both matchers on real captures${skipped}`, () => {
   it("agree under rules made of the frames' own values", () => {
     const rules: Match[][] = [];
     let frames = 0;

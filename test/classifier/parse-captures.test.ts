@@ -1,10 +1,10 @@
 import { join as pathJoin } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { parse } from '../../classifier/parse.ts';
 import { Parsed } from '../../classifier/parsed.ts';
 import { readCapture } from '../../pcaps/cursor.ts';
 import { LINKTYPE_ETHERNET } from '../../pcaps/record.ts';
-import { CAPTURES, captureFiles } from '../support/captures.ts';
+import { CAPTURES, captureFiles, NO_CAPTURES } from '../support/captures.ts';
 import { type Fields, fieldsIn, GuardedView, parsedOf, rawFields } from '../support/parse-frame.ts';
 import { expectedFields, referenceRows } from '../support/parse-reference.ts';
 
@@ -44,7 +44,9 @@ async function compare(capture: string, into: Comparison): Promise<void> {
   });
 }
 
-describe.skipIf(CAPTURES === null)('the shared captures (skipped where the folder is absent)', () => {
+describe('the reference captures', () => {
+  beforeEach(({ skip }) => skip(CAPTURES === null, NO_CAPTURES));
+
   const all: Comparison = { values: 0, different: [] };
   const withReference = captureFiles().filter((name) => referenceRows(name) !== null);
 

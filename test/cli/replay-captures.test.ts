@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type ReplayCommandOptions, runReplay } from '../../gateway/cli/replay.ts';
 import type { CaptureRecord } from '../../pcaps/record.ts';
-import { CAPTURES, captureFiles } from '../support/captures.ts';
+import { CAPTURES, captureFiles, NO_CAPTURES } from '../support/captures.ts';
 import { commentedPackets } from '../support/pcapng-comments.ts';
 import { brokenSums, merged, predicted, recordsIn, replayOptions } from '../support/replay-files.ts';
 import { TRACE_VM, TRACES, temporaryFolder } from '../support/run-cli.ts';
@@ -152,7 +152,7 @@ describe('captures of others', () => {
   );
 
   it('all merged into one', async ({ skip }) => {
-    if (CAPTURES === null) skip('there is no folder of reference captures (HOLDFAST_CAPTURES)');
+    if (CAPTURES === null) skip(NO_CAPTURES);
     const paths = captureFiles()
       .slice(0, 40)
       .map((name) => join(CAPTURES!, name));

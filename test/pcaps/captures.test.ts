@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join as pathJoin } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { CAPTURES, captureFiles } from '../support/captures.ts';
+import { CAPTURES, captureFiles, NO_CAPTURES } from '../support/captures.ts';
 import { join, pcapHeader, pcapRecord, type Reading, readBytes, sample } from '../support/pcap-bytes.ts';
 import { parseIndependently } from '../support/pcap-parser.ts';
 
@@ -44,7 +44,7 @@ function referenceRows(name: string): Row[] | null {
 const withReference = captureFiles().filter((name) => referenceRows(name) !== null);
 
 describe('the shared captures', () => {
-  beforeEach(({ skip }) => skip(CAPTURES === null, 'the shared captures are absent'));
+  beforeEach(({ skip }) => skip(CAPTURES === null, NO_CAPTURES));
 
   test.each(withReference)('%s has the times, lengths and interfaces that tshark tells', (name) => {
     const rows = referenceRows(name)!;

@@ -17,3 +17,6 @@ export function captureFiles(): string[] {
     .filter((name) => /\.(pcap|pcapng|cap)$/.test(name))
     .sort();
 }
+
+/** Why a test that needs them is skipped. */
+export const NO_CAPTURES = 'there is no folder of reference captures (HOLDFAST_CAPTURES)';
