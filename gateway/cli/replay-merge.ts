@@ -15,6 +15,7 @@ export class MergedCaptures {
   #last: Source | null = null;
   #exitCode: number = EXIT.ok;
   #bytesDone = 0;
+  #totalBytes: number | null = 0;
 
   /** @throws Failure with exit code 2 for a file that cannot be read or is no capture */
   static async open(paths: readonly string[]): Promise<MergedCaptures> {
@@ -23,6 +24,9 @@ export class MergedCaptures {
     try {
       for (const path of paths) {
         const source = { capture: await openCapture(path), seconds: Number.NEGATIVE_INFINITY, nanoseconds: 0 };
+        const { totalBytes } = source.capture.cursor;
+        if (merged.#totalBytes !== null)
+          merged.#totalBytes = totalBytes === null ? null : merged.#totalBytes + totalBytes;
         if (await merged.#move(source)) merged.#sources.push(source);
       }
     } catch (error) {
@@ -43,6 +47,11 @@ export class MergedCaptures {
 
   get bytesRead(): number {
     return this.#sources.reduce((sum, { capture }) => sum + capture.cursor.bytesRead, this.#bytesDone);
+  }
+
+  /** Null where a size is not known beforehand. */
+  get totalBytes(): number | null {
+    return this.#totalBytes;
   }
 
   /** @returns the next record, null at the end; a promise only where bytes must be read */

@@ -45,7 +45,7 @@ export async function runReplay(
       const record = next instanceof Promise ? await next : next;
       if (record === null) break;
       run.frame(record);
-      if (run.frames % PROGRESS_FRAMES === 0) progress.show(captures.bytesRead, null, run.frames);
+      if (run.frames % PROGRESS_FRAMES === 0) progress.show(captures.bytesRead, captures.totalBytes, run.frames);
     }
     if (options.drain) run.drain();
     out?.close();

@@ -6,8 +6,8 @@ import { type Matcher, NO_MATCH } from '../../classifier/matcher.ts';
 import type { RuleSet } from '../../rules/rule.ts';
 import { arbitraryRuleSet, FrameMaker, Random } from '../support/arbitrary-rules.ts';
 import { LARGE_SHAPES, largeRuleSet } from '../support/large-rules.ts';
+import { runs } from '../support/runs.ts';
 
-const RUNS = Number(process.env.HOLDFAST_RUNS ?? 1);
 const FRAMES_PER_SET = 60;
 
 /** Frames that one rule set's two matchers must agree on; what they said is returned. */
@@ -35,7 +35,7 @@ describe('a compiled matcher', () => {
     [300, 100],
   ])(
     "answers as the linear one does, on any set of up to %i rules and frames on the rules' edges",
-    (maxRules, runs) => {
+    (maxRules, sets) => {
       const seen = { rules: 0, none: 0, unknown: 0 };
       fc.assert(
         fc.property(arbitraryRuleSet(maxRules), fc.integer(), (ruleSet, seed) => {
@@ -45,16 +45,16 @@ describe('a compiled matcher', () => {
             else seen.unknown++;
           }
         }),
-        { numRuns: runs * RUNS },
+        { numRuns: runs(sets) },
       );
       // A generator that only makes one kind of answer would prove little.
-      for (const count of Object.values(seen)) expect(count).toBeGreaterThan(runs);
+      for (const count of Object.values(seen)) expect(count).toBeGreaterThan(runs(sets));
     },
   );
 
   it.each(LARGE_SHAPES)('answers as the linear one does on 6,000 rules of the shape %s', (shape) => {
     const ruleSet = largeRuleSet(shape, 6000, 7);
-    const answers = compareOn(ruleSet, seedsFrom(11, 600 * RUNS));
+    const answers = compareOn(ruleSet, seedsFrom(11, runs(600)));
     expect(new Set(answers).size).toBeGreaterThan(20);
   });
 

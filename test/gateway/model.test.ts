@@ -2,10 +2,10 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { REASON_NAMES } from '../../classifier/verdict.ts';
 import { runSchedule, type Tally } from '../support/run-schedule.ts';
+import { runs, SEED } from '../support/runs.ts';
 import { schedules } from '../support/schedule.ts';
 
-const numRuns = Number(process.env.HOLDFAST_RUNS ?? 500);
-const seed = process.env.HOLDFAST_SEED === undefined ? {} : { seed: Number(process.env.HOLDFAST_SEED) };
+const numRuns = runs(500);
 
 /** Reasons that these schedules cannot bring about: no such frames, or no checksum that anybody looks at. */
 const OUT_OF_REACH = ['unjudged', 'malformed', 'too-many-headers', 'bad-checksum', 'fragment-no-l4'];
@@ -14,7 +14,7 @@ test('the gateway does what the model does, whatever the VM, the network, the ho
   const tally: Tally = {};
   fc.assert(
     fc.property(schedules, (schedule) => runSchedule(schedule, tally)),
-    { numRuns, ...seed },
+    { numRuns, ...SEED },
   );
   // A model that is never asked the hard questions agrees with everything.
   const asked = Object.keys(tally);
