@@ -21,6 +21,7 @@ check: node_modules
 	npx tsc -p tsconfig.json
 	npx biome check .
 	npx knip
+	npx vitest run test/architecture.test.ts --reporter=dot
 
 test: build check
 	@bash test/support/tools.sh
@@ -40,7 +41,7 @@ soak: time = 1800
 soak: fuzz
 
 mutate: build
-	npx tsx test/mutation/run.ts only=$(only)
+	HOLDFAST_SEED=$(seed) npx tsx test/mutation/run.ts only=$(only)
 
 clean:
 	rm -rf dist coverage reports .stryker-tmp

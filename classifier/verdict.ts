@@ -4,7 +4,7 @@ export type Verdict = (typeof VERDICT)[keyof typeof VERDICT];
 export const VERDICT_NAMES = ['hold', 'drop', 'pass'] as const;
 
 /**
- * Why a frame got its verdict: the closed list, also printed by `holdfast reasons` tables and README.
+ * Why a frame got its verdict: the closed list, which README prints too.
  * The text is for people; the name is stable.
  */
 export const REASON = {

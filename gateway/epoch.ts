@@ -93,10 +93,9 @@ export class Epochs {
   checkSeal(term: number, epoch: number): void {
     this.#checkTerm(term);
     if (epoch === this.#openEpoch) return;
-    if (epoch > this.#openEpoch || epoch <= this.#floor) {
+    if (!(epoch <= this.#openEpoch && epoch > this.#floor)) {
       throw new StateError('epoch-not-open', `epoch ${epoch} is not open: ${this.#openEpoch} is`);
     }
-    if (this.#aborted.has(epoch)) throw aborted(epoch);
     throw new StateError('epoch-sealed', `epoch ${epoch} is sealed already; ${this.#openEpoch} is open`);
   }
 
@@ -150,7 +149,7 @@ export class Epochs {
     if (epoch < this.#committedEpoch || (epoch === 0 && this.#passedAtStart)) {
       throw new StateError('output-already-released', `output beyond epoch ${epoch} has left: no way back to it`);
     }
-    const commits = epoch > this.#committedEpoch;
+    const commits = epoch !== this.#committedEpoch;
     if (commits) {
       this.#checkSealed(epoch);
       this.#commit(epoch);

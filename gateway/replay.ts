@@ -43,6 +43,8 @@ export class Replay {
   readonly timeline = new Timeline();
   /** Hold times of the frames that were released, ns. */
   readonly delaysNs = new Samples();
+  /** Null: nobody wants to see what leaves. */
+  sink: ReplaySink | null = null;
   #frames = 0;
   readonly #inside: FilePort;
   readonly #outside: FilePort;
@@ -55,8 +57,8 @@ export class Replay {
   readonly #lastNs: number;
 
   /** @throws RangeError for limits of the transmit buffer that cannot work */
-  constructor(options: ReplayOptions, sink: ReplaySink | null) {
-    const onLeave = sink === null ? null : (batch: FrameBatch, index: number) => this.#emit(sink, batch, index);
+  constructor(options: ReplayOptions) {
+    const onLeave = (batch: FrameBatch, index: number) => this.#emit(batch, index);
     this.#inside = new FilePort('inside', this.clock);
     this.#outside = new FilePort('outside', this.clock, onLeave);
     this.#addresses = options.vm;
@@ -157,9 +159,10 @@ export class Replay {
     return this.#addresses.isOutbound(this.#parsed);
   }
 
-  #emit(sink: ReplaySink, batch: FrameBatch, index: number): void {
+  #emit(batch: FrameBatch, index: number): void {
+    if (this.sink === null) return;
     const ns = this.clock.nowNs() + this.#originNanoseconds;
     const whole = Math.floor(ns / 1e9);
-    sink(batch, index, (Number.isNaN(this.#originSeconds) ? 0 : this.#originSeconds) + whole, ns - whole * 1e9);
+    this.sink(batch, index, (Number.isNaN(this.#originSeconds) ? 0 : this.#originSeconds) + whole, ns - whole * 1e9);
   }
 }

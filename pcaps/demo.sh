@@ -22,5 +22,6 @@ echo "The call, with a checkpoint every 100 ms that commits 20 ms later:"
 holdfast replay "$call" --rules telephony --vm "$vm" --epoch 100ms --commit-delay 20ms
 echo
 echo "The same call, but the VM dies 38 ms after it sent '200 OK', before the checkpoint that contains it has committed."
-echo "The caller never hears of an answer that the standby does not know of:"
+echo "Two frames are discarded: 5, an RTCP ping, and 6, the answer. The caller never hears of an answer that the standby"
+echo "does not know of:"
 holdfast replay "$call" --rules telephony --vm "$vm" --epoch 100ms --commit-delay 20ms --fail-at 950ms

@@ -7,6 +7,7 @@ import type { CaptureRecord } from '../../pcaps/record.ts';
 import type { Rule } from '../../rules/rule.ts';
 import type { Judged } from './explain.ts';
 import { timeText } from './explain-json.ts';
+import { printable } from './table.ts';
 
 const FLAG_LETTERS = 'FSRPAUEC';
 
@@ -50,7 +51,7 @@ export function frameLine(
   const time = record.hasTime ? timeText(record.seconds, record.nanoseconds) : '-';
   const what = judged.isEthernet ? summary(judged.parsed, record) : `link type ${record.linkType}`;
   const rule = judged.rule < 0 ? null : rules[judged.rule]!;
-  const by = rule === null ? '' : ` [${rule.place.line}: ${rule.text}]`;
+  const by = rule === null ? '' : ` [${rule.place.line}: ${printable(rule.text)}]`;
   const verdict = VERDICT_NAMES[judged.verdict as 0 | 1 | 2];
   const name = rule?.className == null ? '' : ` ${rule.className}`;
   const where = file === null ? '' : `${file}:`;
@@ -62,6 +63,7 @@ export function derivationText(
   judged: Judged,
   record: CaptureRecord,
   pkt: number,
+  file: string | null,
   derivation: Derivation | null,
 ): string {
   const p = judged.parsed;
@@ -70,7 +72,9 @@ export function derivationText(
     if (value !== null) lines.push(`  ${name.padEnd(14)} ${value}`);
   };
   const number = (value: number) => (value < 0 ? null : value);
-  lines.push(`frame ${pkt}: ${judged.isEthernet ? summary(p, record) : `link type ${record.linkType}`}`);
+  lines.push(
+    `frame ${pkt}${file === null ? '' : ` of ${file}`}: ${judged.isEthernet ? summary(p, record) : `link type ${record.linkType}`}`,
+  );
   row('time', record.hasTime ? timeText(record.seconds, record.nanoseconds) : null);
   row('length', `${record.wireLength} bytes on the wire, ${record.capturedLength} captured`);
   if (judged.isEthernet && p.etherType >= 0) {
@@ -99,7 +103,7 @@ export function derivationText(
   if (derivation !== null) {
     if (derivation.trials.length === 0) lines.push('rules were not asked');
     for (const { rule, matches, answer } of derivation.trials) {
-      lines.push(`rule ${rule.handle}, line ${rule.place.line}: ${rule.text}`);
+      lines.push(`rule ${rule.handle}, line ${rule.place.line}: ${printable(rule.text)}`);
       for (const match of matches) lines.push(`    ${match.answer.padEnd(8)} ${match.text}`);
       if (answer !== 'no') lines.push(`  -> ${answer === 'yes' ? 'matches' : 'cannot be answered'}: it decides`);
     }

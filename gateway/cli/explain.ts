@@ -59,7 +59,7 @@ export async function explain(paths: readonly string[], options: ExplainOptions)
       } else if (options.frame === ordinal) {
         const derivation = derivationOf(judged, record, classifier);
         if (options.json) output.line(derivationJson(judged, pkt, derivation));
-        else output.write(derivationText(judged, record, pkt, derivation));
+        else output.write(derivationText(judged, record, pkt, paths.length > 1 ? path : null, derivation));
         output.flush();
         await capture.cursor.close();
         return EXIT.ok;
@@ -71,7 +71,8 @@ export async function explain(paths: readonly string[], options: ExplainOptions)
     exitCode = Math.max(exitCode, reportDamage(capture));
     await capture.cursor.close();
   }
-  if (options.frame !== null) {
+  // A damaged capture has been reported: what was asked for may lie behind the damage.
+  if (options.frame !== null && exitCode === EXIT.ok) {
     throw new Failure(`there is no frame ${options.frame}: the captures hold ${ordinal}`);
   }
   return exitCode;

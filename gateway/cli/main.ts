@@ -36,7 +36,7 @@ function count(text: string): number {
 /** `64M`, `512K` or plain bytes. */
 function bytes(text: string): number {
   const [, value, unit] = /^(\d{1,10})([KMG]?)$/.exec(text) ?? [];
-  if (value === undefined) throw new InvalidArgumentError('expected bytes such as 65536, 512K or 64M');
+  if (value === undefined) throw new InvalidArgumentError('expected bytes such as 1000000, 512K or 64M');
   return Number(value) * ({ '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 }[unit!] ?? 1);
 }
 
@@ -111,12 +111,22 @@ function program(): Command {
     .argument('<capture...>', "pcap or pcapng file, also gzipped; '-' is standard input; several are merged by time")
     .addOption(rulesOption())
     .addOption(vmOption())
-    .option('--epoch <time>', 'time between checkpoints', positiveDuration, 100e6)
-    .option('--commit-delay <time>', 'time from a checkpoint to its commit', duration, 20e6)
+    .addOption(
+      new Option('--epoch <time>', 'time between checkpoints').argParser(positiveDuration).default(100e6, '100ms'),
+    )
+    .addOption(
+      new Option('--commit-delay <time>', 'time from a checkpoint to its commit')
+        .argParser(duration)
+        .default(20e6, '20ms'),
+    )
     .option('--fail-at <time>', 'the VM fails this long after the first frame', duration)
     .addOption(new Option('--pace <policy>', 'how released frames leave').choices(['burst', 'paced']).default('burst'))
     .option('--no-drain', 'stop at the last frame instead of sealing and committing what is held')
-    .option('--buffer-bytes <n>', 'limit of the transmit buffer', bytes, DEFAULT_LIMITS.limitBytes)
+    .addOption(
+      new Option('--buffer-bytes <n>', 'limit of the transmit buffer, 256K or more')
+        .argParser(bytes)
+        .default(DEFAULT_LIMITS.limitBytes, '64M'),
+    )
     .option('--buffer-frames <n>', 'limit of the transmit buffer', count, DEFAULT_LIMITS.limitFrames)
     .addOption(
       new Option('--overflow <policy>', 'when the transmit buffer is full')

@@ -1,4 +1,5 @@
 import { writeSync } from 'node:fs';
+import { Failure } from './failure.ts';
 
 const CHUNK = 64 * 1024;
 const STDOUT = 1;
@@ -92,7 +93,7 @@ export function writeAll(bytes: Uint8Array): void {
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? error.code : '';
       if (code === 'EPIPE') process.exit(0);
-      if (code !== 'EAGAIN') throw error;
+      if (code !== 'EAGAIN') throw new Failure(`cannot write standard output: ${code || String(error)}`);
       // A pipe that somebody else made non-blocking: give its reader a moment.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);
     }

@@ -3,7 +3,7 @@ import type { Replay } from '../replay.ts';
 import type { Timeline } from '../timeline.ts';
 import { styles } from './output.ts';
 import type { ReplayCommandOptions, ReplayResult } from './replay.ts';
-import { grouped, span, table } from './table.ts';
+import { grouped, printable, span, table } from './table.ts';
 
 const BAR = 40;
 
@@ -12,7 +12,7 @@ export function replayReport(result: ReplayResult, run: Replay, options: ReplayC
   const style = styles(process.stdout.isTTY === true);
   const heading = (text: string) => style('bold', text);
   const lines = [
-    heading(`replayed ${grouped(result.frames)} frames: ${summary(options)}`),
+    heading(`replayed ${grouped(result.frames)} frames: ${summary(options, run)}`),
     '',
     heading('what became of the frames'),
     ...table(['', 'frames'], fates(result)),
@@ -23,7 +23,7 @@ export function replayReport(result: ReplayResult, run: Replay, options: ReplayC
     heading('rules'),
     ...table(
       ['rule', 'line', 'frames', 'bytes', 'text'],
-      result.rules.map((rule) => [rule.handle, rule.line, rule.frames, rule.bytes, rule.text]),
+      result.rules.map((rule) => [rule.handle, rule.line, rule.frames, rule.bytes, printable(rule.text)]),
     ),
     '',
     heading('reasons'),
@@ -46,10 +46,16 @@ export function replayReport(result: ReplayResult, run: Replay, options: ReplayC
   return lines.join('\n');
 }
 
-function summary({ epochNs, commitDelayNs, failAtNs, pacing, rulesName }: ReplayCommandOptions): string {
-  const failure = failAtNs === null ? '' : `, VM fails at ${span(failAtNs)}`;
-  const pace = pacing === 'paced' ? ', paced release' : '';
-  return `rules '${rulesName}', epochs of ${span(epochNs)}, commit after ${span(commitDelayNs)}${pace}${failure}`;
+function summary(
+  { epochNs, commitDelayNs, failAtNs, pacing, rulesName, vm }: ReplayCommandOptions,
+  run: Replay,
+): string {
+  const parts = [`rules '${rulesName}'`, `epochs of ${span(epochNs)}`, `commit after ${span(commitDelayNs)}`];
+  if (pacing === 'paced') parts.push('paced release');
+  if (failAtNs !== null && run.host.failed) parts.push(`the VM fails at ${span(failAtNs)}`);
+  else if (failAtNs !== null) parts.push(`all is committed before the VM fails at ${span(failAtNs)}`);
+  if (vm.isEmpty) parts.push('every frame is outbound (no --vm)');
+  return parts.join(', ');
 }
 
 function fates(result: ReplayResult): [string, number][] {
@@ -61,7 +67,7 @@ function fates(result: ReplayResult): [string, number][] {
     ['  still held', result.stillHeld],
     ['  dropped', result.dropped],
     ['inbound', result.inbound],
-    ['  delivered to the VM', result.inboundPassed],
+    ['  passed to the inside port', result.inboundPassed],
     ['  dropped', result.inboundDropped],
   ];
   return rows.filter(([name, frames]) => frames > 0 || !name.startsWith(' ') || name.includes('passed'));
@@ -76,7 +82,11 @@ function classes(result: ReplayResult): (string | number)[][] {
     sum.bytes += rule.bytes;
     sums.set(key, sum);
   }
-  return [...sums.values()].map(({ name, verdict, frames, bytes }) => [name, verdict, frames, bytes]);
+  const rows: (string | number)[][] = [...sums.values()].map((sum) => [sum.name, sum.verdict, sum.frames, sum.bytes]);
+  const others = result.outbound - result.rules.reduce((sum, rule) => sum + rule.frames, 0);
+  // What no rule decided: see the reasons.
+  if (others > 0) rows.push(['-', 'no rule', others, '']);
+  return rows;
 }
 
 function reasons(result: ReplayResult): (string | number)[][] {

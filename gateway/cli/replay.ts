@@ -38,8 +38,10 @@ export async function runReplay(
   const captures = await MergedCaptures.open(paths);
   const progress = new Progress();
   try {
+    const run = new Replay(options);
+    // Only now: options that cannot work leave a file of that name as it is.
     const out = options.out === null ? null : new ReplayOut(options.out, paths, options.generation);
-    const run = new Replay(options, out === null ? null : out.sink);
+    if (out !== null) run.sink = out.sink;
     for (;;) {
       const next = captures.next();
       const record = next instanceof Promise ? await next : next;
@@ -52,7 +54,7 @@ export async function runReplay(
     return { run, result: replayResult(run), exitCode: captures.exitCode };
   } catch (error) {
     // Limits that cannot work.
-    throw error instanceof RangeError ? new Failure(error.message) : error;
+    throw error instanceof RangeError ? new Failure(`--buffer-bytes, --buffer-frames: ${error.message}`) : error;
   } finally {
     progress.end();
     await captures.close();

@@ -21,7 +21,17 @@ export function span(ns: number): string {
   if (ns < 1e3) return `${ns} ns`;
   if (ns < 1e6) return `${trimmed(ns / 1e3)} µs`;
   if (ns < 1e9) return `${trimmed(ns / 1e6)} ms`;
-  return `${trimmed(ns / 1e9)} s`;
+  const seconds = ns / 1e9;
+  if (seconds < 600) return `${trimmed(seconds)} s`;
+  if (seconds < 36_000) return `${trimmed(seconds / 60)} min`;
+  if (seconds < 864_000) return `${trimmed(seconds / 3600)} h`;
+  return `${trimmed(seconds / 86_400)} days`;
+}
+
+/** @returns text without the characters that a terminal obeys instead of showing */
+export function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not reach the terminal
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, '\ufffd');
 }
 
 function trimmed(value: number): string {

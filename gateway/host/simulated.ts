@@ -43,6 +43,11 @@ export class SimulatedHost {
     this.#term = this.#vm.start().term;
   }
 
+  /** The failure has happened. */
+  get failed(): boolean {
+    return this.#failed;
+  }
+
   /** Epochs opened so far. */
   get opened(): number {
     return this.#term === 0 ? 0 : this.#sealed + 1;

@@ -225,7 +225,7 @@ describe('explain for people', () => {
 
   it('--frame counts through all captures; beyond the last one there is none', async () => {
     const third = await holdfast(['explain', capture, capture, '--frame', '7']);
-    expect(third.stdout).toMatch(/^frame 2: /);
+    expect(third.stdout).toMatch(/^frame 2 of \S+: /);
     const beyond = await holdfast(['explain', capture, '--frame', '6']);
     expect(beyond).toMatchObject({
       code: 2,

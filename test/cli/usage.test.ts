@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { holdfast, jsonLines, pcapOf, TRACES, temporaryFolder } from '../support/run-cli.ts';
 
@@ -27,8 +28,15 @@ describe('help', () => {
 });
 
 describe('a wrong call', () => {
+  it('leaves the file that --out names as it was', async () => {
+    const out = folder.write('before.pcapng', 'what was there');
+    const { code } = await holdfast(['replay', capture, '--out', out, '--buffer-bytes', '1000']);
+    expect([code, readFileSync(out, 'utf8')]).toEqual([2, 'what was there']);
+  });
+
   it.each<[string, string[], string]>([
     ['an unknown command', ['explian'], 'Did you mean explain?'],
+    ['no command', [], "see 'holdfast --help'"],
     ['an unknown option', ['explain', '--jsn', capture], 'Did you mean --json?'],
     ['no capture', ['explain'], "missing required argument 'capture'"],
     ['no rules', ['check'], "missing required argument 'rules'"],

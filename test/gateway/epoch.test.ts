@@ -144,10 +144,21 @@ describe('seal', () => {
     }
   });
 
-  test('of an aborted epoch is refused as aborted', () => {
+  test('of an aborted epoch is refused as sealed', () => {
     const epochs = sealedTo(2);
     epochs.abort(1, 2);
-    expectRefused(epochs, 'epoch-aborted', 'epoch 2 was aborted', () => epochs.seal(1, 2));
+    expectRefused(epochs, 'epoch-sealed', 'epoch 2 is sealed already; 3 is open', () => epochs.seal(1, 2));
+  });
+
+  test('of something that is no number is refused, as is every other request', () => {
+    const epochs = sealedTo(2);
+    for (const odd of [Number.NaN, 1.5, Number.POSITIVE_INFINITY]) {
+      expect(() => epochs.seal(1, odd)).toThrow(StateError);
+      expect(() => epochs.commit(1, odd)).toThrow(StateError);
+      expect(() => epochs.abort(1, odd)).toThrow(StateError);
+      expect(() => epochs.rollback(1, odd)).toThrow(StateError);
+    }
+    expect([epochs.term, epochs.openEpoch, epochs.committedEpoch, epochs.sealedEpochs]).toEqual([1, 3, 0, [1, 2]]);
   });
 });
 

@@ -49,7 +49,8 @@ function replayed(records: readonly CaptureRecord[], options: Partial<ReplayOpti
   const all = { ...PLAIN, ...options };
   const left: Left[] = [];
   const first = records.find((record) => record.hasTime);
-  const run = new Replay(all, (batch, i, seconds, nanoseconds) => {
+  const run = new Replay(all);
+  run.sink = (batch, i, seconds, nanoseconds) => {
     const bytes = batch.slab.bytes.subarray(batch.offset[i]!, batch.offset[i]! + batch.length[i]!);
     left.push({
       hex: Buffer.from(bytes).toString('hex'),
@@ -58,7 +59,7 @@ function replayed(records: readonly CaptureRecord[], options: Partial<ReplayOpti
       epoch: batch.epoch[i]!,
       reason: REASON_NAMES[batch.reason[i]!]!,
     });
-  });
+  };
   for (const record of records) run.frame(record);
   if (all.drain) run.drain();
   return { run, left };

@@ -47,7 +47,7 @@ export class ModelEpochs {
     this.checkTerm(term);
     if (epoch === this.open) return;
     if (epoch > this.open || epoch <= this.#floor) throw new Refused('epoch-not-open');
-    throw new Refused(this.#fate.get(epoch) === 'aborted' ? 'epoch-aborted' : 'epoch-sealed');
+    throw new Refused('epoch-sealed');
   }
 
   seal(epoch: number): void {
