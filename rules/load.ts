@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { type RuleError, RulesInvalidError } from './errors.ts';
 import { parseRules } from './parse.ts';
 import type { RuleSet } from './rule.ts';
+import { closest } from './suggest.ts';
 
 /** The rule sets that come with Holdfast; each is `sets/NAME.rules`. */
 export const SHIPPED_SETS = ['default', 'hold-all', 'telephony'] as const;
@@ -67,7 +68,9 @@ async function readText(path: string, file: string): Promise<string> {
       chunks.push(chunk);
     }
   } catch (error) {
-    throw new RulesUnreadableError(file, explain(error));
+    const near = closest(path, SHIPPED_SETS);
+    const hint = near === null ? '' : ` (did you mean the shipped set '${near}'?)`;
+    throw new RulesUnreadableError(file, `${explain(error)}${hint}`);
   }
   if (bytes > MAX_RULE_BYTES) throw new RulesUnreadableError(file, `it is larger than ${MAX_RULE_BYTES} bytes`);
   // Bytes that are no UTF-8 become U+FFFD, which the lexer reports with their place.

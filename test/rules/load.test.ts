@@ -49,7 +49,8 @@ describe('loading rules', () => {
   });
 
   it('says why a file cannot be read', async () => {
-    await expect(loadRules(join(folder, 'none.rules'))).rejects.toThrow("none.rules': there is no such file");
+    await expect(loadRules(join(folder, 'none.rules'))).rejects.toThrow(/none\.rules': there is no such file$/);
+    await expect(loadRules('telefony')).rejects.toThrow("no such file (did you mean the shipped set 'telephony'?)");
     await expect(loadRules(folder)).rejects.toThrow('it is a directory');
     await expect(loadRules(join(folder, 'none.rules'))).rejects.toBeInstanceOf(RulesUnreadableError);
   });
