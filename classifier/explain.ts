@@ -70,7 +70,7 @@ function matchText(match: Match, p: Parsed): string {
   if (match.kind === 'app') return `app ${match.app}`;
   if (FIELDS[match.field].layer !== 'l2' && p.l3 === L3.unknown) return `${match.field} cannot be read`;
   const value = fieldValue(p, match.field);
-  if (value === null) return `no ${match.field}`;
+  if (value === null) return `${match.field} is not in the frame`;
   const hex = match.field.includes('addr') || match.field === 'ether.type' || match.field === 'tcp.flags';
   return `${match.field} = ${hex ? `0x${value.toString(16)}` : value}`;
 }

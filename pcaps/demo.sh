@@ -13,7 +13,7 @@ holdfast() {
 echo "A recorded call: the VM ($vm) is rung, answers after 0.9 s, talks for 7 s (RTP both ways), is hung up on."
 echo "What it says about the call is control and waits for a checkpoint; its voice is data and leaves at once."
 echo "What the VM sent, but for its voice:"
-holdfast explain "$call" --rules telephony --vm "$vm" | grep ' out hold '
+holdfast explain "$call" --rules telephony --vm "$vm" | grep -e ' out hold ' -e '^\$ '
 echo
 echo "Why frame 9 may leave at once:"
 holdfast explain "$call" --rules telephony --vm "$vm" --frame 9

@@ -38,7 +38,7 @@ describe('a derivation', () => {
     );
     expect(trialsOf(derivation)).toEqual([
       'no: udp.dport = 5061 (no)',
-      'no: no tcp.dport (no)',
+      'no: tcp.dport is not in the frame (no)',
       'yes: udp.sport = 5062 (yes), udp.dport = 5061 (yes), app sip (yes)',
     ]);
     expect(derivation).toMatchObject({ verdict: 'drop', reason: 'rule', reasonText: 'a rule matched' });
@@ -74,7 +74,7 @@ describe('a derivation', () => {
     const derivation = explain('ether type 0x0806 pass\nvlan id 3 pass\nudp dport 1 pass\ndefault pass', [alien]);
     expect(trialsOf(derivation)).toEqual([
       'no: ether.type = 0x88cc (no)',
-      'no: no vlan.id (no)',
+      'no: vlan.id is not in the frame (no)',
       'unknown: udp.dport cannot be read (unknown)',
     ]);
     expect(derivation).toMatchObject({ verdict: 'hold', reason: 'unknown-ethertype' });
