@@ -21,7 +21,7 @@ check: node_modules
 	npx tsc -p tsconfig.json
 	npx biome check .
 	npx knip
-	npx vitest run test/architecture.test.ts --reporter=dot
+	npx vitest run test/architecture.test.ts
 
 test: build check
 	@bash test/support/tools.sh
