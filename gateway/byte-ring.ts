@@ -30,6 +30,7 @@ export class ByteRing {
 
   /** Takes the bytes at a place that `place` gave. */
   take(at: number, length: number): void {
+    if (at < 0) throw new Error('byte ring: no room within the limits that were set for it');
     this.#tail = at + (length === 0 ? 1 : length);
   }
 

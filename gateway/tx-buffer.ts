@@ -131,8 +131,8 @@ export class TxBuffer {
     const full = this.occupancy.whyFull(length, behind, unclassified, draining);
     if (full !== 0) return full;
     const place = this.#makeRoom(length);
-    this.#slab.bytes.copyWithin(this.#start + place, batch.offset[i]!, batch.offset[i]! + length);
     this.#ring.take(place, length);
+    this.#slab.bytes.copyWithin(this.#start + place, batch.offset[i]!, batch.offset[i]! + length);
     const at = this.#tail & this.#mask;
     this.#place[at] = place;
     this.#length[at] = length;
@@ -163,17 +163,18 @@ export class TxBuffer {
     return 0;
   }
 
+  /** @returns where a frame of `length` bytes may lie; its limits have let it in, so there is a place */
   #makeRoom(length: number): number {
-    const records = (this.#tail - this.#head) | 0;
-    let place = -1;
-    if (records <= this.#mask) {
-      place = this.#ring.place(records === 0 ? -1 : this.#place[this.#head & this.#mask]!, length);
-    }
+    const place = this.#findRoom(length);
     if (place >= 0) return place;
     this.#closeGaps();
-    place = this.#ring.place(this.#tail === this.#head ? -1 : this.#place[this.#head & this.#mask]!, length);
-    if (place < 0) throw new Error('transmit buffer: no room within its own limits');
-    return place;
+    return this.#findRoom(length);
+  }
+
+  #findRoom(length: number): number {
+    const records = (this.#tail - this.#head) | 0;
+    if (records === 0) return this.#ring.place(-1, length);
+    return records > this.#mask ? -1 : this.#ring.place(this.#place[this.#head & this.#mask]!, length);
   }
 
   /**

@@ -110,3 +110,8 @@ test('blocks never overlap, whatever comes and goes', () => {
   });
   fc.assert(property);
 });
+
+test('a block that has no place is never taken', () => {
+  const ring = new ByteRing(10);
+  expect(() => ring.take(ring.place(-1, 11), 11)).toThrow('no room');
+});
