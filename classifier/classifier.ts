@@ -1,51 +1,92 @@
-import type { RuleSet, VerdictName } from '../rules/rule.ts';
+import type { Rule, RuleSet, VerdictName } from '../rules/rule.ts';
 import { compileMatcher } from './compile.ts';
 import { isOrdered } from './flow-key.ts';
 import { FragmentTable } from './fragments.ts';
+import { LiveState } from './live-state.ts';
 import { type Matcher, NO_MATCH, UNKNOWN_ETHERTYPE } from './matcher.ts';
 import { L3, type Parsed } from './parsed.ts';
 import { REASON, type Reason, VERDICT, type Verdict } from './verdict.ts';
 
-/** One compiled rule set in force, and its number. Immutable. */
+/** The compiled rules of one direction. */
+export interface Block {
+  readonly rules: readonly Rule[];
+  readonly matcher: Matcher;
+  /** Verdict and reason codes by rule index. */
+  readonly verdicts: Uint8Array;
+  readonly reasons: Uint8Array;
+  /** By rule index: 1 where frames of a UDP flow, too, must not overtake each other. */
+  readonly ordered: Uint8Array;
+}
+
+/** One compiled rule set in force, and its number. Immutable but for its live state, and therefore one VM's. */
 export interface Generation {
   readonly number: number;
   readonly ruleSet: RuleSet;
-  readonly matcher: Matcher;
-  /** Verdict codes by rule index. */
-  readonly verdicts: Uint8Array;
+  readonly live: LiveState;
+  readonly outbound: Block;
+  /** null: inbound frames pass without being looked at. */
+  readonly inbound: Block | null;
 }
+
+export type Direction = 'outbound' | 'inbound';
 
 /** @param number grows by 1 at every change of rules */
 export function compileGeneration(number: number, ruleSet: RuleSet): Generation {
-  const code: Record<VerdictName, Verdict> = { hold: VERDICT.hold, drop: VERDICT.drop, pass: VERDICT.pass };
+  const live = new LiveState(ruleSet.sets);
   return {
     number,
     ruleSet,
-    matcher: compileMatcher(ruleSet),
-    verdicts: Uint8Array.from(ruleSet.outbound, (rule) => code[rule.verdict]),
+    live,
+    outbound: compileBlock(ruleSet.outbound, live),
+    inbound: ruleSet.inbound === null ? null : compileBlock(ruleSet.inbound, live),
   };
 }
 
+const CODES: Readonly<Record<VerdictName, Verdict>> = { hold: VERDICT.hold, drop: VERDICT.drop, pass: VERDICT.pass };
+
+function compileBlock(rules: readonly Rule[], live: LiveState): Block {
+  return {
+    rules,
+    matcher: compileMatcher(rules, live),
+    verdicts: Uint8Array.from(rules, (rule) => (needsGuard(rule) ? VERDICT.hold : CODES[rule.verdict])),
+    reasons: Uint8Array.from(rules, (rule) => {
+      if (needsGuard(rule)) return REASON.guard;
+      return rule.isDefault ? REASON.default : REASON.rule;
+    }),
+    ordered: Uint8Array.from(rules, (rule) => (rule.ordered ? 1 : 0)),
+  };
+}
+
+/** There is no TCP guard: what it alone could let pass waits. */
+function needsGuard(rule: Rule): boolean {
+  return rule.guard && rule.verdict === 'pass';
+}
+
 /**
- * Judges outbound frames: what cannot be classified is held before rules are asked, later fragments inherit, the rest
- * is for the rules. The answer lies in the fields until the next call; nothing is allocated.
+ * Judges the frames of one direction: what cannot be classified is held (inbound: dropped) before rules are asked, later
+ * fragments inherit, the rest is for the rules. The answer lies in the fields until the next call; nothing is allocated.
  */
 export class Classifier {
   verdict: Verdict = VERDICT.hold;
   reason: Reason = REASON.unjudged;
-  /** Index of the deciding rule (for a later fragment: of its first fragment's), or -1. */
+  /** Index of the deciding rule in the block (for a later fragment: of its first fragment's), or -1. */
   rule = -1;
   /** The frame must not overtake earlier frames of its flow. */
   ordered = false;
   /** The frame counts against the share of the transmit buffer for what cannot be classified. */
   unclassified = false;
+  readonly direction: Direction;
   #generation: Generation;
+  #block: Block | null;
   readonly #fragments = new FragmentTable();
   readonly #verifyChecksums: boolean;
+  readonly #time = new Float64Array(1);
 
-  /** @param verifyChecksums hold frames whose IPv4 header checksum is wrong (always on for live ports) */
-  constructor(generation: Generation, verifyChecksums: boolean) {
+  /** @param verifyChecksums do not pass frames whose IPv4 header checksum is wrong (always on for live ports) */
+  constructor(generation: Generation, verifyChecksums: boolean, direction: Direction = 'outbound') {
+    this.direction = direction;
     this.#generation = generation;
+    this.#block = generation[direction];
     this.#verifyChecksums = verifyChecksums;
   }
 
@@ -53,63 +94,88 @@ export class Classifier {
     return this.#generation;
   }
 
-  /** Takes force at the next frame. Later fragments of packets that the old rules judged are held. */
+  /** The rules that are asked; null: everything passes, and frames need not be parsed. */
+  get block(): Block | null {
+    return this.#block;
+  }
+
+  /** Takes force at the next frame. Later fragments of packets that the old rules judged are unknown. */
   swap(generation: Generation): void {
     this.#generation = generation;
+    this.#block = generation[this.direction];
     this.#fragments.clear();
   }
 
   /** @param nowNs the gateway's clock */
   classify(p: Parsed, slab: DataView, nowNs: number): void {
+    this.#time[0] = nowNs;
+    this.classifyAt(p, slab, this.#time, 0);
+  }
+
+  /**
+   * The same, HOT: a number that is no small integer would be allocated at every call that it is handed to.
+   * @param times the gateway's clock when the frame came, at `index`
+   */
+  classifyAt(p: Parsed, slab: DataView, times: Float64Array, index: number): void {
     this.ordered = isOrdered(p);
     this.rule = -1;
+    const block = this.#block;
+    if (block === null) {
+      this.#decideByNone();
+      return;
+    }
     if (p.problem !== 0) {
-      this.#hold(p.problem as Reason);
+      this.#refuse(p.problem as Reason);
       return;
     }
     if (this.#verifyChecksums && p.l3 === L3.ip4 && !isIp4ChecksumRight(p, slab)) {
-      this.#hold(REASON.badChecksum);
+      this.#refuse(REASON.badChecksum);
       return;
     }
+    const { now } = this.#generation.live;
+    now[0] = times[index]!;
     if (p.isFragment === 0) {
-      this.#decide(this.#generation.matcher.classify(p, slab));
+      this.#decide(block, block.matcher.classify(p, slab));
     } else if (p.fragOffset === 0) {
-      const decision = this.#generation.matcher.classify(p, slab);
-      const overlap = this.#fragments.begin(p, decision, nowNs);
-      if (overlap !== 0) this.#hold(overlap);
-      else this.#decide(decision);
+      const decision = block.matcher.classify(p, slab);
+      const overlap = this.#fragments.begin(p, decision, now);
+      if (overlap !== 0) this.#refuse(overlap);
+      else this.#decide(block, decision);
     } else {
-      const unknown = this.#fragments.follow(p, nowNs);
+      const unknown = this.#fragments.follow(p, now);
       if (unknown !== 0) {
-        this.#hold(unknown);
+        this.#refuse(unknown);
         return;
       }
-      this.#decide(this.#fragments.decision);
+      this.#decide(block, this.#fragments.decision);
       this.reason = REASON.fragment;
     }
   }
 
-  #hold(reason: Reason): void {
-    this.verdict = VERDICT.hold;
+  #refuse(reason: Reason): void {
+    this.verdict = this.direction === 'outbound' ? VERDICT.hold : VERDICT.drop;
     this.reason = reason;
     this.unclassified = true;
   }
 
+  #decideByNone(): void {
+    const isOutbound = this.direction === 'outbound';
+    this.verdict = isOutbound ? VERDICT.hold : VERDICT.pass;
+    this.reason = isOutbound ? REASON.noDefault : REASON.inbound;
+    this.unclassified = false;
+  }
+
   /** @param decision a rule's index, or one of the matcher's negative answers */
-  #decide(decision: number): void {
+  #decide(block: Block, decision: number): void {
     if (decision < 0) {
-      if (decision === NO_MATCH) {
-        this.verdict = VERDICT.hold;
-        this.reason = REASON.noDefault;
-        this.unclassified = false;
-        return;
-      }
-      this.#hold(decision === UNKNOWN_ETHERTYPE ? REASON.unknownEtherType : REASON.truncated);
+      if (decision === NO_MATCH) this.#decideByNone();
+      else this.#refuse(decision === UNKNOWN_ETHERTYPE ? REASON.unknownEtherType : REASON.undecided);
       return;
     }
     this.rule = decision;
-    this.verdict = this.#generation.verdicts[decision] as Verdict;
-    this.reason = this.#generation.ruleSet.outbound[decision]!.isDefault ? REASON.default : REASON.rule;
+    this.verdict = block.verdicts[decision] as Verdict;
+    this.reason = block.reasons[decision] as Reason;
+    if (block.ordered[decision] === 1) this.ordered = true;
     this.unclassified = false;
   }
 }

@@ -1,9 +1,12 @@
-import { FIELDS, type Match, type RuleSet } from '../rules/rule.ts';
-import { carries, FIELD_WORDS, WORD } from './field.ts';
+import type { Rule } from '../rules/rule.ts';
+import type { Box } from './box.ts';
+import { carries, FIELD_WORDS, isLayer2, WORD } from './field.ts';
 import { ETHERTYPE, MIN_ETHERTYPE, PROTO } from './headers.ts';
-import { CompiledMatcher, EMPTY_LEAF, KINDS, kindOf, NONE, USES_APPS } from './matcher.ts';
+import { USES_APPS } from './key.ts';
+import type { LiveState } from './live-state.ts';
+import { CompiledMatcher, EMPTY_LEAF, KINDS, kindOf, NONE } from './matcher.ts';
 import { L3, type L3Kind, L4, type L4Kind } from './parsed.ts';
-import { type Box, type EncodedRule, ProgramWriter } from './program.ts';
+import { type EncodedRule, ProgramWriter } from './program.ts';
 import { TreeBuilder } from './tree.ts';
 
 /** What the rules say about one kind of frame. */
@@ -16,10 +19,13 @@ interface KindRules {
   readonly used: number;
 }
 
-/** Makes the fast matcher of a rule set: it answers every frame as `LinearMatcher` does. */
-export function compileMatcher(ruleSet: RuleSet): CompiledMatcher {
+/**
+ * Makes the fast matcher of some rules: it answers every frame as `LinearMatcher` does.
+ * @param live must have the dynamic sets that the rules name
+ */
+export function compileMatcher(source: readonly Rule[], live: LiveState): CompiledMatcher {
   const program = new ProgramWriter();
-  const rules = ruleSet.outbound.map((rule, index) => program.add(rule, index));
+  const rules = source.flatMap((rule, index) => program.add(rule, index));
   const trees = new TreeBuilder();
   const roots = new Int32Array(KINDS).fill(EMPTY_LEAF);
   const fallbacks = new Int32Array(KINDS).fill(NONE);
@@ -42,7 +48,7 @@ export function compileMatcher(ruleSet: RuleSet): CompiledMatcher {
       }
     }
   }
-  return new CompiledMatcher({
+  const tables = {
     code: Int32Array.from(program.code),
     lists: Int32Array.from(program.lists),
     nodes: Int32Array.from(trees.nodes),
@@ -51,23 +57,25 @@ export function compileMatcher(ruleSet: RuleSet): CompiledMatcher {
     roots,
     fallbacks,
     used,
-  });
+    sets: program.sets,
+    classes: program.classes,
+  };
+  return new CompiledMatcher(tables, live);
 }
 
 function rulesOfKind(rules: readonly EncodedRule[], l3: L3Kind, l4: L4Kind, isTagged: boolean): KindRules {
+  const isReadable = l3 !== L3.unknown;
   const candidates: (readonly Box[])[] = [];
   let used = 0;
-  for (const { rule, matches, boxes, layer2Boxes } of rules) {
+  for (const encoded of rules) {
     // Of a frame with an unknown EtherType only layer 2 is asked; the rest of the rule is unknown.
-    const asked = l3 === L3.unknown ? matches.filter(isLayer2) : matches;
-    if (!asked.every((match) => match.kind === 'app' || carries(match.field, l3, l4, isTagged))) continue;
-    if (asked.length === 0) return { candidates, fallback: rule, used };
-    if (l3 !== L3.unknown && !boxes.some((box) => isPossible(box, l3, l4))) continue;
-    for (const match of asked) {
-      if (match.kind === 'app') used |= USES_APPS;
-      else for (const word of FIELD_WORDS[match.field]) used |= 1 << word;
-    }
-    candidates.push(l3 === L3.unknown ? layer2Boxes : boxes);
+    const asked = isReadable ? encoded.fields : encoded.fields.filter(isLayer2);
+    if (!asked.every((field) => carries(field, l3, l4, isTagged))) continue;
+    if (isReadable ? encoded.isDefault : !encoded.hasLayer2) return { candidates, fallback: encoded.rule, used };
+    if (isReadable && !encoded.boxes.some((box) => isPossible(box, l3, l4))) continue;
+    if (isReadable && encoded.usesApps) used |= USES_APPS;
+    for (const field of asked) for (const word of FIELD_WORDS[field]) used |= 1 << word;
+    candidates.push(isReadable ? encoded.boxes : encoded.layer2Boxes);
   }
   return { candidates, fallback: NONE, used };
 }
@@ -83,27 +91,24 @@ const PROTO_OF: Readonly<Partial<Record<L4Kind, number>>> = {
   [L4.icmpv6]: PROTO.icmpv6,
   [L4.igmp]: PROTO.igmp,
 };
-const ETHERTYPE_OF: Readonly<Partial<Record<L3Kind, number>>> = {
-  [L3.ip4]: ETHERTYPE.ip4,
-  [L3.ip6]: ETHERTYPE.ip6,
-  [L3.arp]: ETHERTYPE.arp,
+/** Network headers lie behind their own EtherType or that of a header that the parser looks through. */
+const ETHERTYPES_OF: Readonly<Partial<Record<L3Kind, readonly number[]>>> = {
+  [L3.ip4]: [ETHERTYPE.ip4, ETHERTYPE.mpls, ETHERTYPE.mplsUpstream, ETHERTYPE.pppoe],
+  [L3.ip6]: [ETHERTYPE.ip6, ETHERTYPE.mpls, ETHERTYPE.mplsUpstream, ETHERTYPE.pppoe],
+  [L3.arp]: [ETHERTYPE.arp],
 };
 
-/** False if a kind's own EtherType or protocol number already lies outside the box. */
+/** False if the EtherTypes or the protocol number of a kind already lie outside the box. */
 function isPossible({ ranges }: Box, l3: L3Kind, l4: L4Kind): boolean {
   const proto = PROTO_OF[l4];
-  const etherType = ETHERTYPE_OF[l3];
+  const etherTypes = ETHERTYPES_OF[l3];
   return ranges.every(({ word, low, high }) => {
     if (word === WORD.proto && proto !== undefined) return low <= proto && proto <= high;
     // Below the least EtherType stands an 802.3 length: the EtherType follows in a SNAP header.
-    if (word === WORD.etherType && etherType !== undefined && low >= MIN_ETHERTYPE)
-      return low <= etherType && etherType <= high;
+    if (word === WORD.etherType && etherTypes !== undefined && low >= MIN_ETHERTYPE)
+      return etherTypes.some((type) => low <= type && type <= high);
     return true;
   });
-}
-
-function isLayer2(match: Match): boolean {
-  return match.kind === 'field' && FIELDS[match.field].layer === 'l2';
 }
 
 /** Every rule has its own array of boxes, so these are the same rules if they are the same arrays. */

@@ -1,6 +1,6 @@
-import type { FieldName } from '../rules/rule.ts';
+import type { FieldName, Match } from '../rules/rule.ts';
 import { FIELDS } from '../rules/rule.ts';
-import { L3, type L3Kind, L4, type L4Kind, type Parsed } from './parsed.ts';
+import { L3, type L3Kind, L4, type L4Kind } from './parsed.ts';
 
 /**
  * The 32-bit words that fields are made of. Several fields share a word where no frame has both of them (`tcp.sport`,
@@ -31,8 +31,16 @@ export const WORD = {
   udpLength: 21,
   icmpType: 22,
   icmpCode: 23,
+  /** From here on, words that `Parsed` does not have: they are read from the frame's bytes. */
+  dscp: 24,
+  hopLimit: 25,
+  ipLength: 26,
+  fragOff: 27,
+  metaLength: 28,
+  frameLength: 29,
+  sctpChunk: 30,
 } as const;
-export const WORD_COUNT = 24;
+export const WORD_COUNT = 31;
 
 /** The words of each field, most significant first. Of an `ether.*addr` the first holds 32 bits and the second 16. */
 export const FIELD_WORDS: Readonly<Record<FieldName, readonly number[]>> = {
@@ -44,10 +52,19 @@ export const FIELD_WORDS: Readonly<Record<FieldName, readonly number[]>> = {
   'ip.saddr': [WORD.src0],
   'ip.daddr': [WORD.dst0],
   'ip.protocol': [WORD.proto],
+  'ip.dscp': [WORD.dscp],
+  'ip.ttl': [WORD.hopLimit],
+  'ip.length': [WORD.ipLength],
+  'ip.frag-off': [WORD.fragOff],
   'ip6.saddr': [WORD.src0, WORD.src1, WORD.src2, WORD.src3],
   'ip6.daddr': [WORD.dst0, WORD.dst1, WORD.dst2, WORD.dst3],
   'ip6.nexthdr': [WORD.nextHeader],
+  'ip6.dscp': [WORD.dscp],
+  'ip6.hoplimit': [WORD.hopLimit],
+  'ip6.length': [WORD.ipLength],
   'meta.l4proto': [WORD.proto],
+  'meta.length': [WORD.metaLength],
+  'frame.length': [WORD.frameLength],
   'arp.operation': [WORD.arpOperation],
   'tcp.sport': [WORD.srcPort],
   'tcp.dport': [WORD.dstPort],
@@ -57,6 +74,12 @@ export const FIELD_WORDS: Readonly<Record<FieldName, readonly number[]>> = {
   'udp.length': [WORD.udpLength],
   'sctp.sport': [WORD.srcPort],
   'sctp.dport': [WORD.dstPort],
+  'sctp.chunk': [WORD.sctpChunk],
+  'udplite.sport': [WORD.srcPort],
+  'udplite.dport': [WORD.dstPort],
+  'dccp.sport': [WORD.srcPort],
+  'dccp.dport': [WORD.dstPort],
+  'igmp.type': [WORD.icmpType],
   'th.sport': [WORD.srcPort],
   'th.dport': [WORD.dstPort],
   'icmp.type': [WORD.icmpType],
@@ -65,15 +88,39 @@ export const FIELD_WORDS: Readonly<Record<FieldName, readonly number[]>> = {
   'icmpv6.code': [WORD.icmpCode],
 };
 
+/** Can it be read whatever the EtherType? */
+export function isLayer2(field: FieldName): boolean {
+  return FIELDS[field].layer === 'l2';
+}
+
+/** Does the match, or a part of it, ask for something that lies behind a network header? */
+export function needsNetwork(match: Match): boolean {
+  switch (match.kind) {
+    case 'field':
+      return !isLayer2(match.field);
+    case 'concat':
+    case 'set':
+      return !match.fields.every(isLayer2);
+    case 'raw':
+      return match.base === 'th';
+    case 'app':
+    case 'declared':
+      return true;
+  }
+}
+
 /**
- * Does a frame of this kind have the field? Holds for frames that `parse` found no problem in; the answer never depends
- * on anything but these three, which is what lets a compiled matcher sort rules by kind beforehand.
+ * Does a frame of this kind have the field? Holds for frames that `parse` found no problem in; but for `sctp.chunk`, which
+ * not every SCTP packet has, the answer never depends on anything but these three. That is what lets a compiled matcher
+ * sort rules by kind beforehand.
  */
 export function carries(field: FieldName, l3: L3Kind, l4: L4Kind, isTagged: boolean): boolean {
   switch (field) {
     case 'ether.saddr':
     case 'ether.daddr':
     case 'ether.type':
+    case 'meta.length':
+    case 'frame.length':
       return true;
     case 'vlan.id':
     case 'vlan.pcp':
@@ -81,10 +128,17 @@ export function carries(field: FieldName, l3: L3Kind, l4: L4Kind, isTagged: bool
     case 'ip.saddr':
     case 'ip.daddr':
     case 'ip.protocol':
+    case 'ip.dscp':
+    case 'ip.ttl':
+    case 'ip.length':
+    case 'ip.frag-off':
       return l3 === L3.ip4;
     case 'ip6.saddr':
     case 'ip6.daddr':
     case 'ip6.nexthdr':
+    case 'ip6.dscp':
+    case 'ip6.hoplimit':
+    case 'ip6.length':
       return l3 === L3.ip6;
     case 'meta.l4proto':
       return l3 === L3.ip4 || l3 === L3.ip6;
@@ -100,7 +154,16 @@ export function carries(field: FieldName, l3: L3Kind, l4: L4Kind, isTagged: bool
       return l4 === L4.udp;
     case 'sctp.sport':
     case 'sctp.dport':
+    case 'sctp.chunk':
       return l4 === L4.sctp;
+    case 'udplite.sport':
+    case 'udplite.dport':
+      return l4 === L4.udplite;
+    case 'dccp.sport':
+    case 'dccp.dport':
+      return l4 === L4.dccp;
+    case 'igmp.type':
+      return l4 === L4.igmp;
     case 'th.sport':
     case 'th.dport':
       return l4 >= L4.tcp && l4 <= L4.dccp;
@@ -113,84 +176,20 @@ export function carries(field: FieldName, l3: L3Kind, l4: L4Kind, isTagged: bool
   }
 }
 
-/** @returns one word of the frame as an int32 (`>>> 0` makes it unsigned); without meaning if the frame lacks it */
-export function readWord(p: Parsed, word: number): number {
-  switch (word) {
-    case WORD.etherType:
-      return p.etherType;
-    case WORD.dstMacHigh:
-      return p.dstMacHigh;
-    case WORD.dstMacLow:
-      return p.dstMacLow;
-    case WORD.srcMacHigh:
-      return p.srcMacHigh;
-    case WORD.srcMacLow:
-      return p.srcMacLow;
-    case WORD.vlanId:
-      return p.vlanTci[0]! & 0xfff;
-    case WORD.vlanPcp:
-      return (p.vlanTci[0]! >> 13) & 7;
-    case WORD.src0:
-      return p.src0;
-    case WORD.src1:
-      return p.src1;
-    case WORD.src2:
-      return p.src2;
-    case WORD.src3:
-      return p.src3;
-    case WORD.dst0:
-      return p.dst0;
-    case WORD.dst1:
-      return p.dst1;
-    case WORD.dst2:
-      return p.dst2;
-    case WORD.dst3:
-      return p.dst3;
-    case WORD.proto:
-      return p.proto;
-    case WORD.nextHeader:
-      return p.nextHeader;
-    case WORD.arpOperation:
-      return p.arpOperation;
-    case WORD.srcPort:
-      return p.srcPort;
-    case WORD.dstPort:
-      return p.dstPort;
-    case WORD.tcpFlags:
-      // nft's flags field is the header's 14th byte; the four bits before it are not part of it.
-      return p.tcpFlags & 0xff;
-    case WORD.udpLength:
-      return p.udpLength;
-    case WORD.icmpType:
-      return p.icmpType;
-    case WORD.icmpCode:
-      return p.icmpCode;
-    default:
-      throw new RangeError(`no word ${word}`);
-  }
-}
-
 /** Splits a field's value into its words, most significant first, as int32. */
 export function wordsOf(field: FieldName, value: bigint): Int32Array {
-  const count = FIELD_WORDS[field].length;
-  const words = new Int32Array(count);
-  const lastBits = FIELDS[field].bits - 32 * (count - 1);
-  let rest = value;
-  for (let i = count - 1; i >= 0; i--) {
-    const bits = i === count - 1 ? lastBits : 32;
-    words[i] = Number(BigInt.asIntN(32, BigInt.asUintN(bits, rest)));
-    rest >>= BigInt(bits);
-  }
-  return words;
+  return splitWords(FIELDS[field].bits, value);
 }
 
-/** For people: the field's value in a frame, or null if the frame has no such field. Allocates. */
-export function fieldValue(p: Parsed, field: FieldName): bigint | null {
-  if (!carries(field, p.l3, p.l4, p.vlanCount > 0)) return null;
-  const words = FIELD_WORDS[field];
-  const lastBits = FIELDS[field].bits - 32 * (words.length - 1);
-  return words.reduce((value, word, i) => {
-    const bits = i === words.length - 1 ? lastBits : 32;
-    return (value << BigInt(bits)) | BigInt.asUintN(bits, BigInt(readWord(p, word)));
-  }, 0n);
+/** Splits a value into words of 32 bits, most significant first, as int32; the last holds the bits that are left over. */
+export function splitWords(bits: number, value: bigint): Int32Array {
+  const count = Math.ceil(bits / 32);
+  const words = new Int32Array(count);
+  let rest = value;
+  for (let i = count - 1; i >= 0; i--) {
+    const ofWord = i === count - 1 ? bits - 32 * (count - 1) : 32;
+    words[i] = Number(BigInt.asIntN(32, BigInt.asUintN(ofWord, rest)));
+    rest >>= BigInt(ofWord);
+  }
+  return words;
 }

@@ -1,5 +1,6 @@
+import { wordsOf } from './field.ts';
 import { ETHERTYPE, MIN_ETHERTYPE, PROTO } from './headers.ts';
-import { L3, type Parsed } from './parsed.ts';
+import { L3, Parsed } from './parsed.ts';
 
 /** A flow key is this many int32 words. */
 export const FLOW_KEY_WORDS = 11;
@@ -15,27 +16,18 @@ const FRAGMENT_MARK = 1 << 16;
  * @param key receives FLOW_KEY_WORDS words
  */
 export function flowKey(key: Int32Array, p: Parsed): void {
-  let vlans = p.vlanCount;
-  for (let i = 0; i < p.vlanCount; i++) vlans = ((vlans << 12) | (vlans >>> 20)) ^ (p.vlanTci[i]! & 0xfff);
-  key[1] = vlans;
   if (p.l3 === L3.ip4 || p.l3 === L3.ip6) {
-    if (p.isFragment === 0) key[0] = (p.l3 << 8) | (p.proto & 0xff);
+    conversationKey(key, p);
+    if (p.isFragment === 0) return;
     // An IPv6 packet is put together by addresses and identification alone (RFC 8200 §4.5): its later fragments do not
     // tell the protocol where destination options come first.
-    else key[0] = (p.l3 << 8) | (p.l3 === L3.ip4 ? p.proto : PROTO.fragment) | FRAGMENT_MARK;
-    key[2] = p.src0;
-    key[3] = p.src1;
-    key[4] = p.src2;
-    key[5] = p.src3;
-    key[6] = p.dst0;
-    key[7] = p.dst1;
-    key[8] = p.dst2;
-    key[9] = p.dst3;
-    key[10] = p.isFragment === 1 ? p.fragId : (p.srcPort << 16) | (p.dstPort & 0xffff);
+    key[0] = (p.l3 << 8) | (p.l3 === L3.ip4 ? p.proto : PROTO.fragment) | FRAGMENT_MARK;
+    key[10] = p.fragId;
     return;
   }
   const type = p.etherType < MIN_ETHERTYPE ? 0 : p.etherType;
   key[0] = p.l3 << 8;
+  key[1] = vlansOf(p);
   key[2] = p.srcMacHigh;
   key[3] = p.srcMacLow;
   key[4] = p.dstMacHigh;
@@ -45,6 +37,64 @@ export function flowKey(key: Int32Array, p: Parsed): void {
   key[8] = 0;
   key[9] = 0;
   key[10] = 0;
+}
+
+/** Writes the key of the conversation that an IP frame tells, also where it is a first fragment and tells it for the others. */
+export function conversationKey(key: Int32Array, p: Parsed): void {
+  key[0] = (p.l3 << 8) | (p.proto & 0xff);
+  key[1] = vlansOf(p);
+  key[2] = p.src0;
+  key[3] = p.src1;
+  key[4] = p.src2;
+  key[5] = p.src3;
+  key[6] = p.dst0;
+  key[7] = p.dst1;
+  key[8] = p.dst2;
+  key[9] = p.dst3;
+  key[10] = (p.srcPort << 16) | (p.dstPort & 0xffff);
+}
+
+function vlansOf(p: Parsed): number {
+  let vlans = p.vlanCount;
+  for (let i = 0; i < p.vlanCount; i++) vlans = ((vlans << 12) | (vlans >>> 20)) ^ (p.vlanTci[i]! & 0xfff);
+  return vlans;
+}
+
+/** A flow as a person or the host names it. */
+export interface Flow {
+  readonly ipVersion: 4 | 6;
+  readonly src: bigint;
+  readonly dst: bigint;
+  /** Transport protocol number; for IPv6 the end of the header chain. */
+  readonly protocol: number;
+  /** 0 where the protocol has none. */
+  readonly srcPort: number;
+  readonly dstPort: number;
+  /** Null: the frames have no tag. */
+  readonly vlanId: number | null;
+}
+
+const WITH_PORTS: readonly number[] = [PROTO.tcp, PROTO.udp, PROTO.udplite, PROTO.sctp, PROTO.dccp];
+
+/** @returns the key that `conversationKey` writes for the flow's frames */
+export function keyOfFlow(flow: Flow): Int32Array {
+  const p = new Parsed();
+  p.l3 = flow.ipVersion === 4 ? L3.ip4 : L3.ip6;
+  p.proto = flow.protocol;
+  const field = flow.ipVersion === 4 ? 'ip.saddr' : 'ip6.saddr';
+  [p.src0 = 0, p.src1 = 0, p.src2 = 0, p.src3 = 0] = wordsOf(field, flow.src);
+  [p.dst0 = 0, p.dst1 = 0, p.dst2 = 0, p.dst3 = 0] = wordsOf(field, flow.dst);
+  if (WITH_PORTS.includes(flow.protocol)) {
+    p.srcPort = flow.srcPort;
+    p.dstPort = flow.dstPort;
+  }
+  if (flow.vlanId !== null) {
+    p.vlanCount = 1;
+    p.vlanTci[0] = flow.vlanId;
+  }
+  const key = new Int32Array(FLOW_KEY_WORDS);
+  conversationKey(key, p);
+  return key;
 }
 
 const SEED = 0x9e3779b9 | 0;

@@ -45,8 +45,8 @@ export class FragmentTable {
    * Records the first fragment of a packet and what was decided about it.
    * @returns 0, or the reason for which the fragment is held
    */
-  begin(p: Parsed, decision: number, nowNs: number): Reason | 0 {
-    const known = this.#find(p, nowNs);
+  begin(p: Parsed, decision: number, now: Float64Array): Reason | 0 {
+    const known = this.#find(p, now);
     if (known >= 0) {
       this.#spoiled[known] = 1;
       return REASON.fragmentOverlap;
@@ -58,7 +58,7 @@ export class FragmentTable {
     this.#order[entry] = this.#packets++;
     this.#spoiled[entry] = 0;
     this.#decisions[entry] = decision;
-    this.#bornNs[entry] = nowNs;
+    this.#bornNs[entry] = now[0]!;
     this.#seenUnits[entry] = 0;
     this.#endUnits[entry] = 0;
     this.#allUnits[entry] = 0;
@@ -73,8 +73,8 @@ export class FragmentTable {
    * Judges a later fragment; `decision` is then what was recorded for its first one.
    * @returns 0, or the reason for which it is held
    */
-  follow(p: Parsed, nowNs: number): Reason | 0 {
-    const entry = this.#find(p, nowNs);
+  follow(p: Parsed, now: Float64Array): Reason | 0 {
+    const entry = this.#find(p, now);
     if (entry < 0) return REASON.fragmentUnknown;
     if (this.#spoiled[entry] === 1 || !this.#mark(entry, p)) {
       this.#spoiled[entry] = 1;
@@ -92,11 +92,11 @@ export class FragmentTable {
     this.#free = MAX_PACKETS - 1;
   }
 
-  #find(p: Parsed, nowNs: number): number {
+  #find(p: Parsed, now: Float64Array): number {
     flowKey(this.#key, p);
     let entry = this.#buckets[hashFlowKey(this.#key) & (BUCKETS - 1)]!;
     while (entry >= 0 && !this.#isKey(entry)) entry = this.#next[entry]!;
-    if (entry >= 0 && nowNs - this.#bornNs[entry]! > TIMEOUT_NS) {
+    if (entry >= 0 && now[0]! - this.#bornNs[entry]! > TIMEOUT_NS) {
       this.#forget(entry);
       return -1;
     }

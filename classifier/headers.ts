@@ -11,6 +11,11 @@ export const ETHERTYPE = {
   serviceVlan: 0x88a8,
   /** The pre-standard outer tag that many switches still send. */
   legacyVlan: 0x9100,
+  /** MPLS (RFC 3032 §5), and with labels that the upstream router assigned (RFC 5332 §3). */
+  mpls: 0x8847,
+  mplsUpstream: 0x8848,
+  /** PPPoE session stage (RFC 2516 §6); its discovery stage has a type of its own, 0x8863, and carries no packets. */
+  pppoe: 0x8864,
 } as const;
 
 /**
@@ -23,6 +28,24 @@ export const ETH = { header: 14, type: 12, tag: 4 } as const;
 
 /** IEEE 802.2 SNAP with the zero OUI: LLC AA-AA-03, then 00-00-00 and an EtherType (RFC 1042). */
 export const SNAP = { header: 8, first: 0xaaaa0300 | 0, second: 0x0000 } as const;
+
+/**
+ * MPLS label stack entry (RFC 3032 §2.1): 20 bits label, 3 bits traffic class, bottom of stack, 8 bits time to live.
+ * At the bottom of the stack the two explicit null labels say what lies beneath.
+ */
+export const MPLS = { entry: 4, labelShift: 12, bottom: 0x100, ip4Null: 0, ip6Null: 2 } as const;
+
+/**
+ * More labels than this are not followed (reason `too-many-headers`). Segment routing (RFC 8660) pushes the longest
+ * stacks, and routers that impose more than about a dozen labels are rare.
+ */
+export const MAX_MPLS_LABELS = 16;
+
+/** PPPoE (RFC 2516 §4): bytes from the header's start; `session` is version 1, type 1, code 0. */
+export const PPPOE = { header: 6, session: 0x1100, length: 4, protocol: 6, payload: 8 } as const;
+
+/** PPP protocol numbers (IANA) of packets that are read further: RFC 1332 §2.1, RFC 5072 §3. */
+export const PPP = { ip4: 0x0021, ip6: 0x0057 } as const;
 
 /** IP protocol numbers (IANA). */
 export const PROTO = {
@@ -42,10 +65,19 @@ export const PROTO = {
 } as const;
 
 /** IPv4 (RFC 791 §3.1): bytes from the header's start. */
-export const IP4 = { minHeader: 20, totalLength: 2, id: 4, fragment: 6, protocol: 9, src: 12, dst: 16 } as const;
+export const IP4 = {
+  minHeader: 20,
+  totalLength: 2,
+  id: 4,
+  fragment: 6,
+  ttl: 8,
+  protocol: 9,
+  src: 12,
+  dst: 16,
+} as const;
 
 /** IPv6 (RFC 8200 §3). */
-export const IP6 = { header: 40, payloadLength: 4, nextHeader: 6, src: 8, dst: 24 } as const;
+export const IP6 = { header: 40, payloadLength: 4, nextHeader: 6, hopLimit: 7, src: 8, dst: 24 } as const;
 
 /** Hop-by-hop option 'jumbo payload' (RFC 2675 §2) and the one-byte padding option (RFC 8200 §4.2). */
 export const JUMBO_OPTION = 0xc2;

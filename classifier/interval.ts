@@ -1,6 +1,6 @@
-import { FIELDS, type FieldMatch, type Interval } from '../rules/rule.ts';
+import { FIELDS, type FieldMatch, type Interval, type RawMatch } from '../rules/rule.ts';
 
-/** A field match without negation: true if `value & mask` lies in one of the intervals. `mask` null: the whole value. */
+/** A match on one value without negation: true if `value & mask` lies in one of the intervals. `mask` null: the whole value. */
 export interface PlainCondition {
   readonly mask: bigint | null;
   /** Sorted, disjoint. Empty: never true. */
@@ -11,8 +11,8 @@ export interface PlainCondition {
 const ENUMERABLE_BITS = 8;
 
 /** Says the same without negation and, where intervals can say it, without a mask. */
-export function plainCondition(match: FieldMatch): PlainCondition {
-  const { bits } = FIELDS[match.field];
+export function plainCondition(match: FieldMatch | RawMatch): PlainCondition {
+  const bits = match.kind === 'raw' ? match.lengthBits : FIELDS[match.field].bits;
   const full = (1n << BigInt(bits)) - 1n;
   const intervals = match.negated ? complement(match.intervals, full) : match.intervals;
   if (match.mask === null || match.mask === full) return { mask: null, intervals };

@@ -1,24 +1,28 @@
-import { APPS } from '../rules/rule.ts';
-import { RECOGNISERS } from './apps/index.ts';
 import { ANSWER, type Answer } from './apps/recogniser.ts';
-import { WORD, WORD_COUNT } from './field.ts';
+import { Conditions } from './conditions.ts';
+import { WORD } from './field.ts';
+import { RARELY_USED, readRareWords, USES_APPS } from './key.ts';
+import type { LiveState } from './live-state.ts';
 import { L3, L4, type Parsed } from './parsed.ts';
-import { HEADER, OP, STRIDE, SUBJECT, TOP_BIT, UPPER } from './program.ts';
+import { HEADER } from './program.ts';
 
 /** Results of `classify` that are not a rule. */
 export const NO_MATCH = -1;
 /** The first rule that is not false asks for more than an unknown EtherType lets one know. */
 export const UNKNOWN_ETHERTYPE = -2;
-/** The first rule that is not false asks for an application whose evidence was not captured. */
-export const UNKNOWN_TRUNCATED = -3;
+/**
+ * The first rule that is not false asks for bytes, or an application's evidence, that were not captured, or for one message
+ * type of a frame with several.
+ */
+export const UNDECIDED = -3;
 
 export interface Matcher {
   /**
    * Which rule decides about a frame: the first that is not false; if that one is unknown, there is no answer.
    * Allocates nothing.
    * @param p a frame in which `parse` found no problem, and no later fragment
-   * @param slab the memory that holds it; only application recognisers read it
-   * @returns an index into the rule set's `outbound`, or a negative code of above
+   * @param slab the memory that holds it
+   * @returns an index into the rules, or a negative code of above
    */
   classify(p: Parsed, slab: DataView): number;
 }
@@ -43,21 +47,6 @@ export const EMPTY_LEAF = ~0;
 /** No more nodes than this lie between the root and a leaf, so no more `rest` nodes ever wait. */
 export const MAX_DEPTH = 48;
 
-const NOT_ASKED = 2;
-const MAC_WORDS = bitsOf(WORD.dstMacHigh, WORD.srcMacLow);
-const VLAN_WORDS = bitsOf(WORD.vlanId, WORD.vlanPcp);
-const IP6_WORDS =
-  bitsOf(WORD.src1, WORD.src3) | bitsOf(WORD.dst1, WORD.dst3) | bitsOf(WORD.nextHeader, WORD.nextHeader);
-const OTHER_WORDS = bitsOf(WORD.arpOperation, WORD.arpOperation) | bitsOf(WORD.tcpFlags, WORD.icmpCode);
-/** The bit of `used` that no word has. */
-export const USES_APPS = 1 << WORD_COUNT;
-const RARELY_USED = MAC_WORDS | VLAN_WORDS | IP6_WORDS | OTHER_WORDS | USES_APPS;
-
-/** The bits of the words from `first` to `last`. */
-function bitsOf(first: number, last: number): number {
-  return (2 ** (last + 1) - 2 ** first) | 0;
-}
-
 /** What `compileMatcher` makes; the layout of `code` and `lists` is in program.ts. */
 export interface CompiledRules {
   readonly code: Int32Array;
@@ -72,6 +61,9 @@ export interface CompiledRules {
   readonly fallbacks: Int32Array;
   /** By kind: bit n is set if a rule of the kind compares word n (see field.ts), and USES_APPS if one names an app. */
   readonly used: Int32Array;
+  /** Names of the dynamic sets, and of the classes, that `code` gives numbers to. */
+  readonly sets: readonly string[];
+  readonly classes: readonly string[];
 }
 
 /** Walks the tree of the frame's kind to a few candidate rules and compares those in full. */
@@ -81,18 +73,17 @@ export class CompiledMatcher implements Matcher {
   readonly #nodes: Int32Array;
   readonly #children: Int32Array;
   readonly #leaves: Int32Array;
-  readonly #key = new Int32Array(WORD_COUNT);
   readonly #waiting = new Int32Array(MAX_DEPTH);
-  readonly #recognisers = APPS.map((app) => RECOGNISERS[app]);
-  /** By application: what its recogniser said about the present frame, or NOT_ASKED. */
-  readonly #appAnswers = new Int8Array(APPS.length);
+  readonly #conditions: Conditions;
 
-  constructor(rules: CompiledRules) {
+  /** @param live must have the dynamic sets that the rules name */
+  constructor(rules: CompiledRules, live: LiveState) {
     this.#rules = rules;
     this.#code = rules.code;
     this.#nodes = rules.nodes;
     this.#children = rules.children;
     this.#leaves = rules.leaves;
+    this.#conditions = new Conditions(rules, live);
   }
 
   /** Bytes of the tables. */
@@ -109,7 +100,8 @@ export class CompiledMatcher implements Matcher {
     const nodes = this.#nodes;
     const leaves = this.#leaves;
     const waiting = this.#waiting;
-    const key = this.#key;
+    const conditions = this.#conditions;
+    const key = conditions.key;
     let best = rules.fallbacks[kind]!;
     let answer: Answer = ANSWER.yes;
     let node = rules.roots[kind]!;
@@ -122,7 +114,10 @@ export class CompiledMatcher implements Matcher {
       key[WORD.srcPort] = p.srcPort;
       key[WORD.dstPort] = p.dstPort;
       const used = rules.used[kind]!;
-      if ((used & RARELY_USED) !== 0) this.#readRareWords(p, used);
+      if ((used & RARELY_USED) !== 0) {
+        readRareWords(key, p, slab, used);
+        if ((used & USES_APPS) !== 0) conditions.forgetApps();
+      }
       let depth = 0;
       for (;;) {
         while (node >= 0) {
@@ -137,10 +132,10 @@ export class CompiledMatcher implements Matcher {
           // Offsets rise, and NONE is above all: a rule that stands behind the best so far ends the leaf.
           if (rule >= best) break;
           let one: Answer = ANSWER.no;
-          if (!isReadable) one = this.#answerOfLayer2(rule);
-          else if (rangesHold(code, key, rule)) {
+          if (!isReadable) one = conditions.answerOfLayer2(rule, p, slab);
+          else if (conditions.rangesHold(rule)) {
             const hasOthers = code[rule + HEADER.rangesEnd] !== code[rule + HEADER.end];
-            one = hasOthers ? this.#answerOfOthers(rule, p, slab) : ANSWER.yes;
+            one = hasOthers ? conditions.answerOfOthers(rule, p, slab) : ANSWER.yes;
           }
           if (one !== ANSWER.no) {
             best = rule;
@@ -160,126 +155,6 @@ export class CompiledMatcher implements Matcher {
   #resultOf(rule: number, answer: Answer, isReadable: boolean): number {
     if (rule === NONE) return NO_MATCH;
     if (!isReadable && this.#code[rule + HEADER.hasUpper] === 1) return UNKNOWN_ETHERTYPE;
-    return answer === ANSWER.unknown ? UNKNOWN_TRUNCATED : this.#code[rule]!;
+    return answer === ANSWER.unknown ? UNDECIDED : this.#code[rule]!;
   }
-
-  /** Of the words that few rule sets compare, those that this kind's rules do; what the others hold is no matter. */
-  #readRareWords(p: Parsed, used: number): void {
-    const key = this.#key;
-    if ((used & MAC_WORDS) !== 0) {
-      key[WORD.dstMacHigh] = p.dstMacHigh;
-      key[WORD.dstMacLow] = p.dstMacLow;
-      key[WORD.srcMacHigh] = p.srcMacHigh;
-      key[WORD.srcMacLow] = p.srcMacLow;
-    }
-    if ((used & VLAN_WORDS) !== 0) {
-      const tci = p.vlanTci[0]!;
-      key[WORD.vlanId] = tci & 0xfff;
-      key[WORD.vlanPcp] = (tci >> 13) & 7;
-    }
-    if ((used & IP6_WORDS) !== 0) {
-      key[WORD.src1] = p.src1;
-      key[WORD.src2] = p.src2;
-      key[WORD.src3] = p.src3;
-      key[WORD.dst1] = p.dst1;
-      key[WORD.dst2] = p.dst2;
-      key[WORD.dst3] = p.dst3;
-      key[WORD.nextHeader] = p.nextHeader;
-    }
-    if ((used & OTHER_WORDS) !== 0) {
-      key[WORD.arpOperation] = p.arpOperation;
-      key[WORD.tcpFlags] = p.tcpFlags & 0xff;
-      key[WORD.udpLength] = p.udpLength;
-      key[WORD.icmpType] = p.icmpType;
-      key[WORD.icmpCode] = p.icmpCode;
-    }
-    if ((used & USES_APPS) !== 0) for (let app = 0; app < APPS.length; app++) this.#appAnswers[app] = NOT_ASKED;
-  }
-
-  /** The rule's conditions that are not ranges. */
-  #answerOfOthers(rule: number, p: Parsed, slab: DataView): Answer {
-    const code = this.#code;
-    const end = code[rule + HEADER.end]!;
-    let answer: Answer = ANSWER.yes;
-    for (let at = code[rule + HEADER.rangesEnd]!; at < end; at += STRIDE) {
-      const head = code[at]!;
-      if ((head & OP.bits) === OP.list) {
-        if (!this.#isInList(head & SUBJECT, code[at + 1]!, code[at + 2]!)) return ANSWER.no;
-      } else {
-        const one = this.#answerOfApp(head & SUBJECT, p, slab);
-        if (one === ANSWER.unknown) answer = ANSWER.unknown;
-        else if (one === code[at + 1]) return ANSWER.no;
-      }
-    }
-    return answer;
-  }
-
-  /** Of a frame whose EtherType is unknown: `yes` if all layer 2 conditions are true. */
-  #answerOfLayer2(rule: number): Answer {
-    const code = this.#code;
-    const end = code[rule + HEADER.end]!;
-    for (let at = rule + HEADER.size; at < end; at += STRIDE) {
-      const head = code[at]!;
-      if ((head & UPPER) !== 0) continue;
-      if ((head & OP.bits) === OP.range) {
-        if ((this.#key[head & SUBJECT]! - code[at + 1]!) >>> 0 > code[at + 2]! >>> 0) return ANSWER.no;
-      } else if (!this.#isInList(head & SUBJECT, code[at + 1]!, code[at + 2]!)) return ANSWER.no;
-    }
-    return ANSWER.yes;
-  }
-
-  #answerOfApp(app: number, p: Parsed, slab: DataView): Answer {
-    let answer = this.#appAnswers[app]!;
-    if (answer === NOT_ASKED) {
-      answer = this.#recognisers[app]!(p, slab);
-      this.#appAnswers[app] = answer;
-    }
-    return answer as Answer;
-  }
-
-  /** Binary search for the last interval that does not begin above the frame's value. */
-  #isInList(word: number, offset: number, count: number): boolean {
-    const lists = this.#rules.lists;
-    const words = lists[offset]!;
-    const mask = offset + 1;
-    const intervals = mask + words;
-    let from = 0;
-    let to = count;
-    if (words === 1) {
-      const value = (this.#key[word]! & lists[mask]!) ^ TOP_BIT;
-      while (from < to) {
-        const middle = (from + to) >> 1;
-        if (lists[intervals + middle * 2]! <= value) from = middle + 1;
-        else to = middle;
-      }
-      return from > 0 && value <= lists[intervals + from * 2 - 1]!;
-    }
-    while (from < to) {
-      const middle = (from + to) >> 1;
-      if (this.#compare(word, words, mask, intervals + middle * 2 * words) >= 0) from = middle + 1;
-      else to = middle;
-    }
-    return from > 0 && this.#compare(word, words, mask, intervals + (from * 2 - 1) * words) <= 0;
-  }
-
-  /** Compares masked words of the frame with an interval's end, most significant first. */
-  #compare(word: number, words: number, mask: number, end: number): number {
-    const lists = this.#rules.lists;
-    for (let i = 0; i < words; i++) {
-      const value = (this.#key[word + i]! & lists[mask + i]!) ^ TOP_BIT;
-      const other = lists[end + i]!;
-      if (value !== other) return value < other ? -1 : 1;
-    }
-    return 0;
-  }
-}
-
-/** Are all conditions true that compare one word with one interval? */
-function rangesHold(code: Int32Array, key: Int32Array, rule: number): boolean {
-  const end = code[rule + HEADER.rangesEnd]!;
-  for (let at = rule + HEADER.size; at < end; at += STRIDE) {
-    const distance = (key[code[at]! & SUBJECT]! - code[at + 1]!) >>> 0;
-    if (distance > code[at + 2]! >>> 0) return false;
-  }
-  return true;
 }

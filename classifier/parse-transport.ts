@@ -31,6 +31,7 @@ export function finishIp(
     }
     if (out.fragOffset > 0) return;
   }
+  out.l4Offset = l4;
   const isIp4 = out.l3 === L3.ip4;
   switch (out.proto) {
     case PROTO.tcp:
@@ -83,7 +84,6 @@ function parseTransport(
   end: number,
   lengthIsTold: boolean,
 ): void {
-  out.l4Offset = l4;
   const readable = (packetEnd < end ? packetEnd : end) - l4;
   const hasPorts = out.l4 <= L4.dccp;
   if (hasPorts && readable >= 4) {

@@ -1,6 +1,9 @@
-import { ARP, ETH, ETHERTYPE, IP4, MIN_ETHERTYPE, SNAP } from './headers.ts';
+import { ETH, ETHERTYPE, MIN_ETHERTYPE, SNAP } from './headers.ts';
+import { parseArp } from './parse-arp.ts';
+import { parseIp4 } from './parse-ip4.ts';
 import { parseIp6 } from './parse-ip6.ts';
-import { finishIp } from './parse-transport.ts';
+import { parseMpls } from './parse-mpls.ts';
+import { parsePppoe } from './parse-pppoe.ts';
 import { L3, L4, MAX_VLAN_TAGS, type Parsed } from './parsed.ts';
 import { REASON } from './verdict.ts';
 
@@ -14,8 +17,9 @@ import { REASON } from './verdict.ts';
  */
 export function parse(out: Parsed, slab: DataView, offset: number, length: number, wireLength: number): void {
   reset(out, offset, length);
+  if (wireLength > length) out.wireLength = wireLength;
   const end = offset + length;
-  const wireEnd = offset + (wireLength > length ? wireLength : length);
+  const wireEnd = offset + out.wireLength;
   if (length < ETH.header) {
     out.problem = REASON.truncated;
     return;
@@ -42,6 +46,7 @@ export function parse(out: Parsed, slab: DataView, offset: number, length: numbe
     at += ETH.tag;
   }
   out.etherType = type;
+  out.networkOffset = at;
   if (type < MIN_ETHERTYPE) {
     if (
       at + SNAP.header > end ||
@@ -56,18 +61,23 @@ export function parse(out: Parsed, slab: DataView, offset: number, length: numbe
   if (type === ETHERTYPE.ip4) parseIp4(out, slab, at, end, wireEnd);
   else if (type === ETHERTYPE.ip6) parseIp6(out, slab, at, end, wireEnd);
   else if (type === ETHERTYPE.arp) parseArp(out, slab, at, end);
+  else if (type === ETHERTYPE.mpls || type === ETHERTYPE.mplsUpstream) parseMpls(out, slab, at, end, wireEnd);
+  else if (type === ETHERTYPE.pppoe) parsePppoe(out, slab, at, end, wireEnd);
+  if (out.l3Offset >= 0) out.networkOffset = out.l3Offset;
 }
 
 function reset(out: Parsed, offset: number, length: number): void {
   out.problem = 0;
   out.offset = offset;
   out.length = length;
+  out.wireLength = length;
   out.dstMacHigh = 0;
   out.dstMacLow = 0;
   out.srcMacHigh = 0;
   out.srcMacLow = 0;
   out.vlanCount = 0;
   out.etherType = -1;
+  out.networkOffset = -1;
   out.l3 = L3.unknown;
   out.l3Offset = -1;
   out.src0 = 0;
@@ -101,62 +111,4 @@ function reset(out: Parsed, offset: number, length: number): void {
   out.payloadOffset = -1;
   out.payloadLength = -1;
   out.payloadCaptured = 0;
-}
-
-/** ARP (RFC 826). Addresses are read only where it speaks of IPv4 over Ethernet. */
-function parseArp(out: Parsed, slab: DataView, at: number, end: number): void {
-  out.l3 = L3.arp;
-  out.l3Offset = at;
-  if (at + ARP.fixed > end) {
-    out.problem = REASON.truncated;
-    return;
-  }
-  out.arpOperation = slab.getUint16(at + ARP.operation);
-  const lengths = slab.getUint16(at + 4);
-  if (lengths !== ARP.lengths || slab.getUint16(at + ARP.protocol) !== ETHERTYPE.ip4) {
-    if (at + ARP.fixed + 2 * ((lengths >> 8) + (lengths & 0xff)) > end) out.problem = REASON.truncated;
-    return;
-  }
-  if (at + ARP.full > end) {
-    out.problem = REASON.truncated;
-    return;
-  }
-  out.arpMacHigh = slab.getInt32(at + ARP.senderMac);
-  out.arpMacLow = slab.getUint16(at + ARP.senderMac + 4);
-  out.src0 = slab.getInt32(at + ARP.senderIp);
-  out.dst0 = slab.getInt32(at + ARP.targetIp);
-}
-
-/** IPv4 (RFC 791 §3.1). Total length 0 is a segmentation-offload frame: as long as the frame. */
-function parseIp4(out: Parsed, slab: DataView, at: number, end: number, wireEnd: number): void {
-  out.l3 = L3.ip4;
-  out.l3Offset = at;
-  if (at + IP4.minHeader > end) {
-    out.problem = REASON.truncated;
-    return;
-  }
-  const first = slab.getUint8(at);
-  out.src0 = slab.getInt32(at + IP4.src);
-  out.dst0 = slab.getInt32(at + IP4.dst);
-  const headerLength = (first & 0xf) * 4;
-  if (first >> 4 !== 4 || headerLength < IP4.minHeader) {
-    out.problem = REASON.malformed;
-    return;
-  }
-  out.proto = slab.getUint8(at + IP4.protocol);
-  const fragment = slab.getUint16(at + IP4.fragment);
-  out.fragOffset = (fragment & 0x1fff) * 8;
-  out.moreFrags = (fragment >> 13) & 1;
-  out.isFragment = out.fragOffset > 0 || out.moreFrags === 1 ? 1 : 0;
-  out.fragId = slab.getUint16(at + IP4.id);
-  const totalLength = slab.getUint16(at + IP4.totalLength);
-  const packetEnd = totalLength === 0 ? wireEnd : at + totalLength;
-  if (totalLength !== 0 && totalLength < headerLength) {
-    out.problem = REASON.malformed;
-    return;
-  }
-  const l4 = at + headerLength;
-  if (l4 > end || packetEnd > wireEnd) out.problem = REASON.truncated;
-  if (l4 > end) return;
-  finishIp(out, slab, l4, l4, packetEnd, end, totalLength !== 0);
 }

@@ -37,6 +37,8 @@ export class Parsed {
   problem = 0;
   offset = 0;
   length = 0;
+  /** Bytes the frame had on the wire, without FCS; `length` or more. */
+  wireLength = 0;
   /** First 4 bytes and last 2 bytes of each MAC address. */
   dstMacHigh = 0;
   dstMacLow = 0;
@@ -47,6 +49,11 @@ export class Parsed {
   readonly vlanTci = new Int32Array(MAX_VLAN_TAGS);
   /** The 16 bits after the last tag: EtherType, or an 802.3 length up to 1500; -1: the frame is too short. */
   etherType = -1;
+  /**
+   * Where the network layer starts: behind the type that `etherType` gives, or at the network header where the parser
+   * looked through SNAP, MPLS or PPPoE to find it; -1: the frame is too short, or has too many tags, to say.
+   */
+  networkOffset = -1;
   l3: L3Kind = L3.unknown;
   l3Offset = -1;
   /** IPv4 address in word 0; IPv6 address in words 0-3, network order. ARP: sender and target IPv4 addresses. */
@@ -75,6 +82,7 @@ export class Parsed {
   arpMacHigh = 0;
   arpMacLow = 0;
   l4: L4Kind = L4.none;
+  /** Where the IP header (chain) ends, whatever follows it; -1 where that is not known, and in later fragments. */
   l4Offset = -1;
   /** TCP, UDP, UDP-Lite, SCTP, DCCP; -1 otherwise. */
   srcPort = -1;

@@ -1,5 +1,5 @@
+import type { Box } from './box.ts';
 import { EMPTY_LEAF, MAX_DEPTH, NODE, NONE } from './matcher.ts';
-import type { Box } from './program.ts';
 
 /*
  * The trees that narrow a frame down to a few rules.

@@ -34,6 +34,8 @@ export const REASON = {
   oversize: 22,
   vmFailed: 23,
   beforeFirstSeal: 24,
+  guard: 25,
+  undecided: 26,
 } as const;
 export type Reason = (typeof REASON)[keyof typeof REASON];
 
@@ -64,6 +66,8 @@ export const REASON_NAMES = [
   'oversize',
   'vm-failed',
   'before-first-seal',
+  'guard',
+  'undecided',
 ] as const;
 export type ReasonName = (typeof REASON_NAMES)[number];
 
@@ -75,14 +79,14 @@ export const REASON_TEXTS: readonly string[] = [
   'no rule matched and the rule set has no default: held',
   'travels to the VM',
   'a later fragment: inherits the verdict of its first fragment',
-  'shorter than its own headers say: held',
-  'a header contradicts itself: held',
-  'an EtherType that is not parsed, and the next rule needs more than Ethernet: held',
-  'more VLAN tags or IPv6 extension headers than are followed: held',
-  'the IPv4 header checksum is wrong: held',
-  'a later fragment whose first fragment was not seen: held',
-  'a fragment that overlaps another of its packet: held',
-  'a first fragment without a whole transport header: held',
+  'shorter than its own headers say: held (inbound: dropped)',
+  'a header contradicts itself: held (inbound: dropped)',
+  'an EtherType that is not parsed, and the next rule needs more than Ethernet: held (inbound: dropped)',
+  'more VLAN tags, MPLS labels or IPv6 extension headers than are followed: held (inbound: dropped)',
+  'the IPv4 header checksum is wrong: held (inbound: dropped)',
+  'a later fragment whose first fragment was not seen: held (inbound: dropped)',
+  'a fragment that overlaps another of its packet: held (inbound: dropped)',
+  'a first fragment without a whole transport header: held (inbound: dropped)',
   'the capture record is not an Ethernet frame: dropped',
   'would pass, but an earlier frame of its flow still waits',
   'the VM is not replicated: what would be held passes',
@@ -94,4 +98,6 @@ export const REASON_TEXTS: readonly string[] = [
   'longer than a frame slot: dropped',
   'sent after the VM failed: dropped',
   'sent before the first seal, which the first checkpoint contains: passes',
+  'passes only under the TCP guard, which is not there: held',
+  'what the next rule asks for was cut off, or the frame has messages of several types: held (inbound: dropped)',
 ];

@@ -22,6 +22,7 @@ export interface ForwarderParts {
   readonly outside: Port;
   readonly pool: FramePool;
   readonly classifier: Classifier;
+  readonly inboundClassifier: Classifier;
   readonly epochs: Epochs;
   readonly txBuffer: TxBuffer;
   readonly counters: Counters;
@@ -37,6 +38,8 @@ export interface ForwarderParts {
  *   inside.receive → pool slot → parse → classify → pass: egress → outside.transmit
  *                                                 → hold: transmit buffer … release → outside.transmit
  *                                                 → drop: counted
+ *
+ * Towards the VM nothing waits: outside.receive → pool slot → inbound rules, where there are any → inside.transmit, or counted.
  */
 export class Forwarder {
   /** Frames from the VM are dropped as `vm-failed`. */
@@ -108,13 +111,9 @@ export class Forwarder {
     const count = this.#receive(outside, this.#slots(this.#inward));
     for (let i = 0; i < count; i++) {
       counters.values[COUNT.inbound]!++;
-      const oversize = batch.length[i]! < batch.wireLength[i]! && !outside.capabilities.cutsFrames;
-      batch.epoch[i] = 0;
-      batch.rule[i] = 0;
-      batch.verdict[i] = oversize ? VERDICT.drop : VERDICT.pass;
-      batch.reason[i] = oversize ? REASON.oversize : REASON.inbound;
+      this.#judgeInbound(batch, i);
       counters.reasons[batch.reason[i]!]!++;
-      if (oversize) {
+      if (batch.verdict[i] === VERDICT.drop) {
         counters.values[COUNT.inboundDropped]!++;
         this.#parts.pool.give(batch.offset[i]!);
       } else {
@@ -190,11 +189,11 @@ export class Forwarder {
       return;
     }
     parse(this.#parsed, batch.slab.view, batch.offset[i]!, length, batch.wireLength[i]!);
-    classifier.classify(this.#parsed, batch.slab.view, batch.arrivalNs[i]!);
+    classifier.classifyAt(this.#parsed, batch.slab.view, batch.arrivalNs, i);
     batch.verdict[i] = classifier.verdict;
     batch.reason[i] = classifier.reason;
     if (classifier.rule >= 0) {
-      batch.rule[i] = ruleCounters.count(classifier.rule, batch.wireLength[i]!, batch.arrivalNs[i]!);
+      batch.rule[i] = ruleCounters.count(classifier.rule, batch.wireLength[i]!, batch.arrivalNs, i);
     }
     if (classifier.verdict === VERDICT.hold) {
       if (epochs.state === 'off') {
@@ -207,6 +206,36 @@ export class Forwarder {
     } else if (classifier.verdict === VERDICT.pass && epochs.state === 'waiting') {
       batch.verdict[i] = VERDICT.hold;
       batch.reason[i] = REASON.waiting;
+    }
+  }
+
+  /** The same for a frame to the VM. Without rules for it the frame is not even parsed. */
+  #judgeInbound(batch: FrameBatch, i: number): void {
+    const { inboundClassifier: classifier, outside, ruleCounters } = this.#parts;
+    batch.epoch[i] = 0;
+    batch.rule[i] = 0;
+    const length = batch.length[i]!;
+    if (length < batch.wireLength[i]! && !outside.capabilities.cutsFrames) {
+      batch.verdict[i] = VERDICT.drop;
+      batch.reason[i] = REASON.oversize;
+      return;
+    }
+    if (classifier.block === null) {
+      batch.verdict[i] = VERDICT.pass;
+      batch.reason[i] = REASON.inbound;
+      return;
+    }
+    if (batch.linkType[i] !== ETHERNET) {
+      batch.verdict[i] = VERDICT.drop;
+      batch.reason[i] = REASON.notEthernet;
+      return;
+    }
+    parse(this.#parsed, batch.slab.view, batch.offset[i]!, length, batch.wireLength[i]!);
+    classifier.classifyAt(this.#parsed, batch.slab.view, batch.arrivalNs, i);
+    batch.verdict[i] = classifier.verdict;
+    batch.reason[i] = classifier.reason;
+    if (classifier.rule >= 0) {
+      batch.rule[i] = ruleCounters.countInbound(classifier.rule, batch.wireLength[i]!, batch.arrivalNs, i);
     }
   }
 

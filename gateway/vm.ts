@@ -34,7 +34,8 @@ export class Vm {
   readonly epochs: Epochs;
   readonly txBuffer: TxBuffer;
   readonly forwarder: Forwarder;
-  readonly #classifier: Classifier;
+  readonly #outbound: Classifier;
+  readonly #inbound: Classifier;
   readonly #clock: Clock;
 
   /** @throws RangeError for limits that cannot work, or backpressure on a port that cannot push back */
@@ -60,13 +61,17 @@ export class Vm {
         `with backpressure nothing would ever be read: behindShare takes no frame of a slot's length`,
       );
     }
-    this.#classifier = new Classifier(generation, options.verifyChecksums ?? false);
+    const verifyChecksums = options.verifyChecksums ?? false;
+    generation.live.begin(clock.nowNs());
+    this.#outbound = new Classifier(generation, verifyChecksums, 'outbound');
+    this.#inbound = new Classifier(generation, verifyChecksums, 'inbound');
     this.ruleCounters = new RuleCounters(generation.ruleSet);
     this.forwarder = new Forwarder({
       inside,
       outside,
       pool: new FramePool(slab, 0, slots, options.slotBytes),
-      classifier: this.#classifier,
+      classifier: this.#outbound,
+      inboundClassifier: this.#inbound,
       epochs: this.epochs,
       txBuffer: this.txBuffer,
       counters: this.counters,
@@ -77,7 +82,7 @@ export class Vm {
   }
 
   get generation(): Generation {
-    return this.#classifier.generation;
+    return this.#outbound.generation;
   }
 
   /** Outbound frames that were read and have neither left nor been given up. */
@@ -85,9 +90,14 @@ export class Vm {
     return this.txBuffer.frames + this.forwarder.queued;
   }
 
-  /** The next frame is judged by `generation`; frames already held are not judged again. */
+  /**
+   * The next frame is judged by `generation`; frames already held are not judged again. Declared flows stay, and dynamic sets
+   * that are in both rule sets keep their elements.
+   */
   swapRules(generation: Generation): void {
-    this.#classifier.swap(generation);
+    generation.live.takeOver(this.generation.live, this.#clock.nowNs());
+    this.#outbound.swap(generation);
+    this.#inbound.swap(generation);
     this.ruleCounters.swap(generation.ruleSet);
   }
 

@@ -16,6 +16,8 @@ export interface Layer {
   readonly protocol?: number;
   /** True for an 802.2 header, which the layer below announces by a length instead of an EtherType. */
   readonly isLlc?: boolean;
+  /** True for an entry of a label stack, which the one below must not end. */
+  readonly isLabel?: boolean;
   /** What transport checksums cover of an IP header. */
   readonly addresses?: Addresses;
   wrap(content: Uint8Array, around: Surroundings): Uint8Array;

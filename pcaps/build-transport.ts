@@ -1,4 +1,4 @@
-import { concat, crc32c, internetChecksum, numbers, padTo } from './build-bytes.ts';
+import { concat, crc32c, type Data, dataOf, internetChecksum, numbers, padTo } from './build-bytes.ts';
 import type { Addresses, Layer } from './build-layers.ts';
 
 export const TCP_FLAG = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16, urg: 32, ece: 64, cwr: 128, ae: 256 } as const;
@@ -119,7 +119,7 @@ export interface SctpOptions {
   readonly checksum?: number;
 }
 
-/** The common header of RFC 9260 §3.1; chunks are the payload. */
+/** The common header of RFC 9260 §3.1; chunks are layers of their own. */
 export function sctpLayer(sport: number, dport: number, { tag = 1, checksum }: SctpOptions): Layer {
   return {
     protocol: 132,
@@ -127,6 +127,24 @@ export function sctpLayer(sport: number, dport: number, { tag = 1, checksum }: S
       const packet = concat(numbers([2, sport], [2, dport], [4, tag], [4, 0]), content);
       packet.set(checksum === undefined ? crc32c(packet) : numbers([4, checksum]), 8);
       return packet;
+    },
+  };
+}
+
+export interface SctpChunkOptions {
+  readonly flags?: number;
+  /** What stands behind the chunk's 4 bytes of header. */
+  readonly value?: Data;
+  /** A lie: header and value, without padding. */
+  readonly length?: number;
+}
+
+/** RFC 9260 §3.2: 0 DATA, 1 INIT, 3 SACK, 6 ABORT, …; padded to 4 bytes, which its length does not tell. */
+export function sctpChunkLayer(type: number, { flags = 0, value = '', length }: SctpChunkOptions): Layer {
+  return {
+    wrap(content) {
+      const bytes = dataOf(value);
+      return concat(numbers([1, type], [1, flags], [2, length ?? 4 + bytes.length]), padTo(bytes, 4), content);
     },
   };
 }

@@ -1,4 +1,5 @@
 import { concat, type Data, dataOf } from './build-bytes.ts';
+import { type MplsOptions, mplsLayer, type PppoeOptions, pppoeLayer } from './build-carriers.ts';
 import {
   type AhOptions,
   ahLayer,
@@ -35,7 +36,9 @@ import {
   icmpLayer,
   icmpv6Layer,
   igmpLayer,
+  type SctpChunkOptions,
   type SctpOptions,
+  sctpChunkLayer,
   sctpLayer,
   type TcpOptions,
   tcpLayer,
@@ -71,6 +74,16 @@ export class FrameBuilder {
   /** LLC and SNAP; what follows is named by its EtherType. */
   snap(options: { readonly oui?: number; readonly type?: number } = {}): this {
     return this.#add(snapLayer(options));
+  }
+
+  /** One entry of a label stack. @param label 0..1048575 */
+  mpls(label: number, options: MplsOptions = {}): this {
+    return this.#add(mplsLayer(label, options));
+  }
+
+  /** PPPoE and the PPP protocol number of what follows. */
+  pppoe(options: PppoeOptions = {}): this {
+    return this.#add(pppoeLayer(options));
   }
 
   arp(options: ArpOptions = {}): this {
@@ -123,6 +136,11 @@ export class FrameBuilder {
 
   sctp(sport: number, dport: number, options: SctpOptions = {}): this {
     return this.#add(sctpLayer(sport, dport, options));
+  }
+
+  /** Behind `sctp`, any number of times. @param type 0..255 */
+  chunk(type: number, options: SctpChunkOptions = {}): this {
+    return this.#add(sctpChunkLayer(type, options));
   }
 
   dccp(sport: number, dport: number, options: DccpOptions = {}): this {

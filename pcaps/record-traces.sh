@@ -6,7 +6,8 @@
 # Real programs talk in network namespaces of their own; nothing leaves them and they are gone at the end, also after a
 # failure. Frame counts differ a little from run to run: bring the README's table up to date afterwards (a test compares it).
 # What it needs on Debian 12: tcpdump tshark ethtool iproute2 python3 baresip-core sip-tester dnsmasq-base bind9-dnsutils
-# udhcpc nginx-light curl openssl openssh-server openvswitch-switch iputils-ping iputils-arping iperf3 socat
+# udhcpc nginx-light curl openssl openssh-server openvswitch-switch iputils-ping iputils-arping iperf3 socat frr keepalived
+# isc-dhcp-relay ngtcp2-client ngtcp2-server wireguard-go wireguard-tools chrony
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)

@@ -1,114 +1,168 @@
-import { type Region, type RegionKey, widthOf } from './region.ts';
-import type { Interval } from './rule.ts';
+import { type Box, covers } from './box.ts';
+import type { Rule } from './rule.ts';
+import type { Work } from './work.ts';
+
+/** A box of frames that a rule decides. */
+export interface Entry {
+  readonly rule: Rule;
+  readonly box: Box;
+}
 
 /** More than so many candidates at one place are not kept: a warning may then be missed, none is ever wrong. */
-const MAX_CANDIDATES = 16;
+const MAX_CANDIDATES = 64;
+/** A side with more intervals than this is filed under the one interval that spans them. */
+const MAX_FILED = 32;
+/** Intervals of wider sides are filed under the one subtree around them. */
+const MAX_CUT_BITS = 32;
+/** Only so many combinations of sides are looked at for one box. */
+const MAX_GROUPS = 512;
+/** Bucket of the boxes without any side. */
+const NO_KEY = '';
 
 /**
- * Finds, among earlier regions, one that covers a later one, without trying each. Regions with the same fields form a group; in
- * a group they are filed under one of the fields (the one that tells them apart best) in a binary tree of that field's values, so
- * that the regions around a value are on the path from its leaf to the root.
+ * Finds, among earlier boxes, one that covers a later one, without trying each. Boxes with the same sides form a group; in a
+ * group they are filed under one side (the one that tells them apart best) in a binary tree of its values, so that the
+ * boxes around a value are on the path from its leaf to the root. A group is looked up by its rarest side.
  */
 export class CoverIndex {
+  /** How many of the boxes have a side of this name. */
+  readonly uses: ReadonlyMap<string, number>;
   readonly #groups = new Map<string, Group>();
+  readonly #buckets = new Map<string, Group[]>();
 
-  /** @param regions all that will ever be added or asked for; adding comes later, in rule order */
-  constructor(regions: readonly Region[]) {
-    for (const region of regions) {
-      const id = groupId(region);
+  /** @param boxes all that will ever be added; adding comes later, in rule order */
+  constructor(boxes: readonly Box[]) {
+    const uses = new Map<string, number>();
+    for (const box of boxes) for (const key of box.keys()) uses.set(key, (uses.get(key) ?? 0) + 1);
+    this.uses = uses;
+    for (const box of boxes) {
+      const id = groupId(box);
       const group = this.#groups.get(id);
-      if (group === undefined) this.#groups.set(id, new Group(region));
-      else group.note(region);
+      if (group === undefined) this.#groups.set(id, this.#newGroup(box));
+      else group.note(box);
     }
   }
 
-  add(region: Region): void {
-    if (region.exact) this.#groups.get(groupId(region))!.add(region);
+  #newGroup(box: Box): Group {
+    let rarest = NO_KEY;
+    for (const key of box.keys()) {
+      if (rarest === NO_KEY || this.uses.get(key)! < this.uses.get(rarest)!) rarest = key;
+    }
+    const group = new Group(box);
+    const bucket = this.#buckets.get(rarest);
+    if (bucket === undefined) this.#buckets.set(rarest, [group]);
+    else bucket.push(group);
+    return group;
   }
 
-  /** @returns the region of the earliest rule that covers this one */
-  find(region: Region): Region | null {
-    let best: Region | null = null;
-    for (const group of this.#groups.values()) {
-      const found = group.find(region);
-      if (found !== null && (best === null || found.rule.handle < best.rule.handle)) best = found;
+  add(entry: Entry): void {
+    this.#groups.get(groupId(entry.box))!.add(entry);
+  }
+
+  /** @returns the entry of the earliest rule that covers the box; null also when the work is used up */
+  find(box: Box, work: Work): Entry | null {
+    let best: Entry | null = null;
+    let groups = 0;
+    for (const key of [NO_KEY, ...box.keys()]) {
+      for (const group of this.#buckets.get(key) ?? []) {
+        if (++groups > MAX_GROUPS || !work.spend(1)) return best;
+        const found = group.find(box, work);
+        if (found !== null && (best === null || found.rule.handle < best.rule.handle)) best = found;
+      }
     }
     return best;
   }
 }
 
-function groupId(region: Region): string {
-  return `${region.headers} ${region.apps} ${[...region.sides.keys()].sort().join(' ')}`;
+function groupId(box: Box): string {
+  return [...box.keys()].sort().join('\n');
 }
 
 class Group {
-  readonly #sample: Region;
-  /** Distinct starts of each side among the group's regions: the pivot is the field with the most. */
-  readonly #starts = new Map<RegionKey, Set<bigint>>();
-  readonly #nodes = new Map<bigint, Region[]>();
+  readonly #keys: readonly string[];
+  /** Distinct starts of each side among the group's boxes: the pivot is the one with the most. */
+  readonly #starts: ReadonlyMap<string, Set<bigint>>;
+  readonly #nodes = new Map<bigint, Entry[]>();
   readonly #levels = new Set<bigint>();
-  #pivot: RegionKey | null = null;
+  #pivot: string | null = null;
   #isEmpty = true;
 
-  constructor(sample: Region) {
-    this.#sample = sample;
+  constructor(sample: Box) {
+    this.#keys = [...sample.keys()];
+    this.#starts = new Map(this.#keys.map((key) => [key, new Set()]));
     this.note(sample);
   }
 
-  note(region: Region): void {
-    for (const [key, side] of region.sides) {
-      const starts = this.#starts.get(key) ?? new Set();
-      this.#starts.set(key, starts.add(side[0]?.low ?? 0n));
-    }
+  note(box: Box): void {
+    for (const [key, starts] of this.#starts) starts.add(box.get(key)!.set[0]!.low);
   }
 
-  add(region: Region): void {
+  add(entry: Entry): void {
     if (this.#isEmpty) {
       const bySpread = [...this.#starts].sort((a, b) => b[1].size - a[1].size);
       this.#pivot = bySpread[0]?.[0] ?? null;
       this.#isEmpty = false;
     }
-    if (this.#pivot === null) this.#file(1n, 0n, region);
-    else
-      for (const interval of region.sides.get(this.#pivot)!) this.#fileInterval(interval, widthOf(this.#pivot), region);
+    if (this.#pivot === null) {
+      this.#file(1n, 0n, entry);
+      return;
+    }
+    const { bits, set } = entry.box.get(this.#pivot)!;
+    if (set.length > MAX_FILED) this.#fileInterval(set[0]!.low, set.at(-1)!.high, bits, entry);
+    else for (const { low, high } of set) this.#fileInterval(low, high, bits, entry);
   }
 
-  find(region: Region): Region | null {
-    const sample = this.#sample;
-    if (this.#isEmpty || (sample.headers & ~region.headers) !== 0 || (sample.apps & ~region.apps) !== 0) return null;
-    if (this.#pivot === null) return this.#best(1n, region, null);
-    // Without this side the region reaches over all values; nothing in the group does.
-    const side = region.sides.get(this.#pivot)?.[0];
-    if (side === undefined) return null;
-    const leaf = (1n << BigInt(widthOf(this.#pivot))) | side.low;
-    let best: Region | null = null;
-    for (const level of this.#levels) best = this.#best(leaf >> level, region, best);
+  find(box: Box, work: Work): Entry | null {
+    if (this.#isEmpty || !this.#keys.every((key) => box.has(key))) return null;
+    if (this.#pivot === null) return this.#best(1n, box, work, null);
+    const { bits, set } = box.get(this.#pivot)!;
+    const leaf = (1n << BigInt(bits)) | set[0]!.low;
+    let best: Entry | null = null;
+    for (const level of this.#levels) best = this.#best(leaf >> level, box, work, best);
     return best;
   }
 
-  #best(node: bigint, region: Region, best: Region | null): Region | null {
-    const found = this.#nodes.get(node)?.find((candidate) => candidate.covers(region)) ?? null;
-    if (found === null) return best;
-    return best === null || found.rule.handle < best.rule.handle ? found : best;
+  #best(node: bigint, box: Box, work: Work, best: Entry | null): Entry | null {
+    for (const candidate of this.#nodes.get(node) ?? []) {
+      if (best !== null && best.rule.handle <= candidate.rule.handle) break;
+      if (!work.spend(costOf(candidate.box))) break;
+      if (covers(candidate.box, box)) return candidate;
+    }
+    return best;
   }
 
   /** Under the fewest whole subtrees that make up the interval. Node 1 is the root, 2n and 2n+1 are the children of n. */
-  #fileInterval(interval: Interval, width: number, region: Region): void {
-    const leaves = 1n << BigInt(width);
-    let low = leaves + interval.low;
-    let high = leaves + interval.high + 1n;
+  #fileInterval(from: bigint, to: bigint, bits: number, entry: Entry): void {
+    const leaves = 1n << BigInt(bits);
+    let low = leaves + from;
+    let high = leaves + to + 1n;
+    if (bits > MAX_CUT_BITS) {
+      // Ends at any bit would take hundreds of subtrees; a prefix still takes one.
+      const shared = BigInt((from ^ to).toString(2).length);
+      if (from !== to) {
+        this.#file(low >> shared, shared, entry);
+        return;
+      }
+    }
     for (let level = 0n; low < high; level++) {
-      if ((low & 1n) === 1n) this.#file(low++, level, region);
-      if ((high & 1n) === 1n) this.#file(--high, level, region);
+      if ((low & 1n) === 1n) this.#file(low++, level, entry);
+      if ((high & 1n) === 1n) this.#file(--high, level, entry);
       low >>= 1n;
       high >>= 1n;
     }
   }
 
-  #file(node: bigint, level: bigint, region: Region): void {
+  #file(node: bigint, level: bigint, entry: Entry): void {
     this.#levels.add(level);
     const candidates = this.#nodes.get(node);
-    if (candidates === undefined) this.#nodes.set(node, [region]);
-    else if (candidates.length < MAX_CANDIDATES) candidates.push(region);
+    if (candidates === undefined) this.#nodes.set(node, [entry]);
+    else if (candidates.length < MAX_CANDIDATES) candidates.push(entry);
   }
+}
+
+/** Comparing a long list takes longer. */
+function costOf(box: Box): number {
+  let cost = 0;
+  for (const { set } of box.values()) cost += set.length;
+  return cost;
 }

@@ -1,7 +1,10 @@
 import { quote, type Reports } from './errors.ts';
 import type { Token } from './lex.ts';
 
-/** Walks the tokens of one file and knows where a statement ends. */
+/** How far the end of wrong braces is looked for: at every brace again, so it must not be far. */
+const MAX_BRACED = 100;
+
+/** Walks tokens and knows where a statement ends. */
 export class Cursor {
   readonly reports: Reports;
   readonly #tokens: readonly Token[];
@@ -41,7 +44,7 @@ export class Cursor {
     for (const token of this.#tokens.slice(index, this.#index)) {
       if (token.kind === 'newline') continue;
       if (end >= 0 && token.start > end) text += ' ';
-      text += token.kind === 'string' ? `"${token.text}"` : token.text;
+      text += token.written ?? (token.kind === 'string' ? `"${token.text}"` : token.text);
       end = token.end;
     }
     return text;
@@ -81,16 +84,20 @@ export class Cursor {
   /**
    * Goes to the end of a statement in which something was wrong. A set in it may span lines; one that is never closed ends
    * with its line, so that it does not swallow the rules below.
+   * @param from index of a token from which on the statement is looked at again, because the error may lie inside a set
    */
-  skipStatement(): void {
-    while (!this.atStatementEnd()) {
-      if (!this.is('{')) {
-        this.next();
-        continue;
-      }
-      const length = this.#setLength();
-      for (let taken = 0; taken < Math.max(1, length); taken++) this.next();
-    }
+  skipStatement(from = this.#index): void {
+    const reached = this.#index;
+    this.#index = from;
+    this.#skipToEnd();
+    if (this.#index >= reached) return;
+    this.#index = reached;
+    this.#skipToEnd();
+  }
+
+  #skipToEnd(): void {
+    while (!this.atStatementEnd())
+      this.#index += this.is('{') ? Math.max(1, this.#setLength() || this.#bracesOnLine()) : 1;
   }
 
   /** Goes past the block that opens here, with all the blocks in it. An unclosed block reaches to the end of the file. */
@@ -104,6 +111,26 @@ export class Cursor {
     } while (depth > 0);
   }
 
+  /**
+   * Goes past the list that opens at token `from`, whatever is in it.
+   * @param isEnd whether something begins here that no list has in it: then it is not closed
+   * @returns false if it is not closed; the cursor stays
+   */
+  skipList(from: number, isEnd: (cursor: Cursor) => boolean): boolean {
+    const reached = this.#index;
+    this.#index = from + 1;
+    for (let isLineStart = false; this.peek().kind !== 'end' && !this.is('{'); this.#index++) {
+      if (isLineStart && isEnd(this)) break;
+      if (this.is('}')) {
+        this.#index++;
+        return true;
+      }
+      isLineStart = this.peek().kind === 'newline';
+    }
+    this.#index = reached;
+    return false;
+  }
+
   /** How many tokens the set has that opens here; 0 if what follows is no set. */
   #setLength(): number {
     let valueWanted = true;
@@ -112,21 +139,55 @@ export class Cursor {
       if (token.kind === 'newline') continue;
       if (token.kind === 'punctuation') {
         if (token.text === '}') return ahead + 1;
-        if (!',-/|'.includes(token.text)) return 0;
+        if (!',-/|.'.includes(token.text)) break;
         valueWanted = true;
-      } else if ((token.kind === 'word' || token.kind === 'string') && valueWanted) {
+      } else if (token.kind !== 'end' && valueWanted) {
         valueWanted = false;
       } else {
-        return 0;
+        break;
       }
     }
+    return this.#braceLength();
+  }
+
+  /** The same for what is wrong inside, if it closes in this line and the statement goes on. Sets do not nest. */
+  #braceLength(): number {
+    for (let ahead = 1; ; ahead++) {
+      const { kind, text } = this.peek(ahead);
+      if (kind === 'newline' || kind === 'end' || (kind === 'punctuation' && text === '{')) return 0;
+      if (kind !== 'punctuation' || text !== '}') continue;
+      const next = this.peek(ahead + 1);
+      const goesOn = next.kind === 'word' || next.kind === 'string' || next.kind === 'bad';
+      return goesOn ? ahead + 1 : 0;
+    }
+  }
+
+  /** How many tokens the braces have that open here, if they close on the same line and soon; otherwise 0. */
+  #bracesOnLine(): number {
+    let depth = 0;
+    for (let ahead = 0; ahead < MAX_BRACED; ahead++) {
+      const { kind, text } = this.peek(ahead);
+      if (kind === 'newline' || kind === 'end') return 0;
+      if (kind !== 'punctuation') continue;
+      if (text === '{') depth++;
+      else if (text === '}' && --depth === 0) return ahead + 1;
+    }
+    return 0;
   }
 
   /** Reports the next token as not what was expected. */
   unexpected(expected: string, hint?: string): void {
     const token = this.peek();
     if (token.kind === 'bad') return;
-    const found = token.kind === 'newline' ? 'end of line' : token.kind === 'end' ? 'end of file' : quote(token.text);
-    this.reports.error('syntax', token, `unexpected ${found}`, hint === undefined ? { expected } : { expected, hint });
+    this.reports.error(
+      'syntax',
+      token,
+      `unexpected ${shown(token)}`,
+      hint === undefined ? { expected } : { expected, hint },
+    );
   }
+}
+
+function shown({ kind, text }: Token): string {
+  return kind === 'newline' ? 'end of line' : kind === 'end' ? 'end of file' : quote(text);
 }

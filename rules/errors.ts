@@ -13,28 +13,55 @@ export const RULE_ERROR_CODES = [
   'unknown-class',
   'class-redefined',
   'second-outbound',
+  'second-inbound',
   'no-outbound',
+  'inbound-hold',
+  'bad-option',
   'missing-brace',
   'missing-verdict',
   'missing-match',
   'second-default',
   'after-default',
   'unknown-app',
+  'unknown-app-type',
+  'conflicting-protocols',
+  'outside-mask',
   'bad-value',
   'out-of-range',
   'reversed-range',
   'host-bits',
   'empty-set',
+  'unknown-set',
+  'set-redefined',
+  'set-type',
+  'missing-type',
+  'overlap',
+  'missing-flag',
+  'bad-duration',
+  'unknown-define',
+  'redefined',
+  'include-failed',
+  'include-cycle',
+  'include-depth',
   'too-large',
   'too-many-errors',
   'duplicate-rule',
   'shadowed-rule',
+  'conflicting-rule',
   'never-matches',
   'unused-class',
+  'unused-set',
+  'claim-broken',
+  'claim-empty',
+  'unused-define',
+  'duplicate-element',
 ] as const;
 export type RuleErrorCode = (typeof RULE_ERROR_CODES)[number];
 
-/** A stretch of one line. Line and column count from 1, column and length in UTF-16 units. */
+/**
+ * A stretch of one line. Columns count from 1, column and length in UTF-16 units. Lines count from 1 over all the files that
+ * are read together, one after another: `Reports.place` tells which file's line it is.
+ */
 export interface Span {
   readonly line: number;
   readonly column: number;
@@ -42,7 +69,9 @@ export interface Span {
 }
 
 /** One thing that is wrong, or doubtful, in a rule file. The place is always inside the file, or just after its end. */
-export interface RuleError extends Place, Span {
+export interface RuleError extends Place {
+  /** UTF-16 units of the line that the error is about. */
+  readonly length: number;
   readonly severity: 'error' | 'warning';
   readonly code: RuleErrorCode;
   /** One line without the place. Words of the file that it quotes are shortened and free of control characters. */
@@ -55,20 +84,23 @@ export interface RuleError extends Place, Span {
   readonly related?: Place;
 }
 
+/** The text of each file that was read, by the name that places carry. */
+export type Sources = ReadonlyMap<string, string>;
+
 /** Rules that cannot come into force. The message is the first error's; all of them are in `errors`. */
 export class RulesInvalidError extends Error {
   readonly code = 'rules-invalid';
   readonly errors: readonly RuleError[];
-  /** The source, for `formatRuleError`. */
-  readonly text: string;
+  /** For `formatRuleError`. */
+  readonly sources: Sources;
 
-  constructor(errors: readonly RuleError[], text: string) {
+  constructor(errors: readonly RuleError[], sources: Sources) {
     const first = errors[0];
     const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : '';
     super(first === undefined ? 'invalid rules' : `${heading(first)}${more}`);
     this.name = 'RulesInvalidError';
     this.errors = errors;
-    this.text = text;
+    this.sources = sources;
   }
 }
 
@@ -77,11 +109,11 @@ const SHOWN_COLUMNS = 120;
 
 /**
  * An error for people: place and message, the source line, a caret under the word, what was expected, what to write.
- * @param sourceText the text that was parsed
+ * @param source the text of the error's file, or of all files
  * @returns several lines without a final line end; no control characters but line ends and tabs
  */
-export function formatRuleError(error: RuleError, sourceText: string): string {
-  const line = lineOf(sourceText, error.line);
+export function formatRuleError(error: RuleError, source: string | Sources): string {
+  const line = lineOf(typeof source === 'string' ? source : (source.get(error.file) ?? ''), error.line);
   const start = error.column - 1 > SHOWN_COLUMNS / 2 ? error.column - 1 - SHOWN_COLUMNS / 2 : 0;
   const shown = line.slice(start, start + SHOWN_COLUMNS);
   const before = shown.slice(0, error.column - 1 - start);
@@ -138,30 +170,111 @@ export function didYouMean(word: string, among: Iterable<string>): Details {
   return { near: { word, among } };
 }
 
-/** Collects the errors of one file. */
+/** `line 5`, or `line 5 of 'other.rules'` seen from another file. */
+export function lineText(place: Place, from: { readonly file: string }): string {
+  return `line ${place.line}${place.file === from.file ? '' : ` of ${quote(place.file)}`}`;
+}
+
+/** A `$NAME` that was replaced by what it stands for. */
+interface Use {
+  readonly name: string;
+  readonly definedAt: Span;
+}
+
+/** Collects what is wrong in the files that are read together, and knows which line is which file's. */
 export class Reports {
+  /** The first file. */
   readonly file: string;
-  readonly errors: RuleError[] = [];
+  readonly #firstLines: number[] = [1];
+  readonly #files: string[] = [];
+  /** By line and column. */
+  readonly #uses = new Map<string, Use>();
+  readonly #errors: RuleError[] = [];
+  readonly #warnings: RuleError[] = [];
 
   constructor(file: string) {
     this.file = file;
+    this.#files = [file];
+  }
+
+  /** Lines from `firstLine` on are those of `file`. Files must be added in the order of their lines. */
+  addFile(file: string, firstLine: number): void {
+    this.#files.push(file);
+    this.#firstLines.push(firstLine);
+  }
+
+  /** @param file one that was added; where it was more than once, the first time */
+  firstLineOf(file: string): number {
+    return this.#firstLines[this.#files.indexOf(file)]!;
+  }
+
+  /** What is reported at `at` from now on is said to come from a definition. */
+  addUse(at: Span, name: string, definedAt: Span): void {
+    this.#uses.set(`${at.line}:${at.column}`, { name, definedAt });
+  }
+
+  place({ line, column }: Span): Place {
+    let low = 0;
+    for (let high = this.#firstLines.length; high - low > 1; ) {
+      const middle = (low + high) >> 1;
+      if (this.#firstLines[middle]! <= line) low = middle;
+      else high = middle;
+    }
+    return { file: this.#files[low]!, line: line - this.#firstLines[low]! + 1, column };
+  }
+
+  /** Where `at` is, in words, seen from `from`. */
+  lineText(at: Span, from: Span): string {
+    return lineText(this.place(at), this.place(from));
+  }
+
+  /** Sorted by place, file by file; what is wrong in a file that is included twice is told once. */
+  get errors(): RuleError[] {
+    return this.#sorted(this.#errors);
+  }
+
+  /** In the same order. */
+  get warnings(): RuleError[] {
+    return this.#sorted(this.#warnings);
+  }
+
+  #sorted(reports: readonly RuleError[]): RuleError[] {
+    const told = new Map(reports.map((one) => [`${one.line}:${one.column} ${one.message} ${one.file}`, one]));
+    const order = new Map([...this.#files].reverse().map((file, index) => [file, -index]));
+    return [...told.values()].sort(
+      (a, b) => order.get(a.file)! - order.get(b.file)! || a.line - b.line || a.column - b.column,
+    );
   }
 
   error(code: RuleErrorCode, at: Span, message: string, details: Details = {}): void {
-    if (this.errors.length > MAX_ERRORS) return;
-    const { line, column, length } = at;
-    const base = { severity: 'error', file: this.file, line, column, length } as const;
-    if (this.errors.length === MAX_ERRORS) {
-      this.errors.push({
-        ...base,
-        code: 'too-many-errors',
-        message: `more than ${MAX_ERRORS} errors: the rest is not shown`,
-      });
+    this.#add(this.#errors, 'error', code, at, message, details);
+  }
+
+  warning(code: RuleErrorCode, at: Span, message: string, details: Details = {}): void {
+    this.#add(this.#warnings, 'warning', code, at, message, details);
+  }
+
+  #add(
+    list: RuleError[],
+    severity: RuleError['severity'],
+    code: RuleErrorCode,
+    at: Span,
+    message: string,
+    details: Details,
+  ): void {
+    if (list.length > MAX_ERRORS) return;
+    const base = { severity, ...this.place(at), length: at.length } as const;
+    if (list.length === MAX_ERRORS) {
+      const tooMany = `more than ${MAX_ERRORS} ${severity}s: the rest is not shown`;
+      list.push({ ...base, code: 'too-many-errors', message: tooMany });
       return;
     }
     const { near, ...shown } = details;
     const meant = near === undefined ? null : closest(near.word, near.among);
     const suggestion = meant === null ? {} : { hint: `did you mean '${meant}'?` };
-    this.errors.push({ ...base, code, message, ...shown, ...suggestion });
+    const use = this.#uses.get(`${at.line}:${at.column}`);
+    const defined = use === undefined ? {} : { related: this.place(use.definedAt) };
+    const from = use === undefined ? '' : `, in ${quote(`$${use.name}`)} of ${this.lineText(use.definedAt, at)}`;
+    list.push({ ...base, code, message: message + from, ...defined, ...shown, ...suggestion });
   }
 }

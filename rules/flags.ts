@@ -1,12 +1,12 @@
+import { parseCompared, parseComparison } from './condition.ts';
 import type { Cursor } from './cursor.ts';
+import { fieldOperand } from './operand.ts';
 import type { FieldMatch, Interval } from './rule.ts';
 import { parseBraces, parseInterval, parseValue } from './values.ts';
 
 const FIELD = 'tcp.flags';
+const OPERAND = fieldOperand(FIELD);
 const ZERO: readonly Interval[] = [{ low: 0n, high: 0n }];
-
-/** What stands between a field and its value; `is` also where nothing stands. */
-export type Comparison = 'is' | 'is-not' | '<' | '>' | '<=' | '>=';
 
 /**
  * `tcp flags` has a grammar of its own, with the meaning that nft 1.0.6 gives it:
@@ -18,10 +18,26 @@ export type Comparison = 'is' | 'is-not' | '<' | '>' | '<=' | '>=';
  *     & (syn|ack) == syn            the same; with `!= 0`: any of them; with `== 0`: none
  *     ! syn                         none of these
  *
- * @param explicit whether the comparison is written out
+ * @param cursor behind `tcp flags`
  * @returns null after reporting an error
  */
-export function parseFlags(cursor: Cursor, comparison: 'is' | 'is-not', explicit: boolean): FieldMatch | null {
+export function parseFlagsMatch(cursor: Cursor): FieldMatch | null {
+  if (cursor.take('&')) return parseMaskedFlags(cursor);
+  if (cursor.take('!')) return parseAbsentFlags(cursor);
+  const next = cursor.peek();
+  const comparison = parseComparison(cursor, OPERAND);
+  if (comparison === null) return null;
+  if (cursor.is('@')) {
+    cursor.unexpected("a value for 'tcp flags'", "write the flags: '{ syn, syn|ack }'; no named set has them");
+    return null;
+  }
+  if (comparison === 'is' || comparison === 'is-not') return parseFlags(cursor, comparison, cursor.peek() !== next);
+  const condition = parseCompared(cursor, OPERAND, null, comparison);
+  return condition === null ? null : { kind: 'field', field: FIELD, ...condition };
+}
+
+/** @param explicit whether the comparison is written out */
+function parseFlags(cursor: Cursor, comparison: 'is' | 'is-not', explicit: boolean): FieldMatch | null {
   const negated = comparison === 'is-not';
   if (cursor.is('{')) {
     let count = 0;
@@ -34,7 +50,7 @@ export function parseFlags(cursor: Cursor, comparison: 'is' | 'is-not', explicit
     return match(null, negated, intervals);
   }
   if (isNumericRange(cursor)) {
-    const interval = parseInterval(FIELD, cursor);
+    const interval = parseInterval(OPERAND, cursor);
     return interval === null ? null : match(null, negated, [interval]);
   }
   const value = parseFlagSet(cursor, '|,');
@@ -48,7 +64,7 @@ export function parseFlags(cursor: Cursor, comparison: 'is' | 'is-not', explicit
 }
 
 /** After `&`: a mask, a comparison and a value, a list of values or a set. */
-export function parseMaskedFlags(cursor: Cursor): FieldMatch | null {
+function parseMaskedFlags(cursor: Cursor): FieldMatch | null {
   const mask = parseFlagSet(cursor, '');
   if (mask === null) return null;
   if (cursor.is('|') || cursor.is(',')) {
@@ -57,7 +73,7 @@ export function parseMaskedFlags(cursor: Cursor): FieldMatch | null {
   }
   const negated = cursor.is('!=');
   if (!negated && !cursor.is('==')) {
-    cursor.unexpected("'==' or '!=' after the mask");
+    cursor.unexpected("'==' or '!=' after the mask", "for 'any of these flags' write '& (syn|fin) != 0'");
     return null;
   }
   cursor.next();
@@ -70,7 +86,7 @@ export function parseMaskedFlags(cursor: Cursor): FieldMatch | null {
 }
 
 /** After `!`: none of these is set. */
-export function parseAbsentFlags(cursor: Cursor): FieldMatch | null {
+function parseAbsentFlags(cursor: Cursor): FieldMatch | null {
   const value = parseFlagSet(cursor, '|,');
   return value === null ? null : match(value, false, ZERO);
 }
@@ -103,7 +119,7 @@ function parseFlagSet(cursor: Cursor, separators: string): bigint | null {
       cursor.unexpected('a TCP flag: fin, syn, rst, psh, ack, urg, ecn or cwr');
       return null;
     }
-    const value = parseValue(FIELD, cursor.next(), cursor.reports);
+    const value = parseValue(OPERAND, cursor.next(), cursor.reports);
     bits = bits === null || value === null ? null : bits | value;
   } while ([...allowed].some((separator) => cursor.take(separator)));
   if (parenthesised && !cursor.take(')')) {

@@ -2,7 +2,7 @@ import type { Interval } from './rule.ts';
 
 /** Sorted, disjoint and merged: `5-10` and `11` become `5-11`. */
 export function mergeIntervals(intervals: readonly Interval[]): Interval[] {
-  const sorted = [...intervals].sort((a, b) => (a.low < b.low ? -1 : a.low > b.low ? 1 : 0));
+  const sorted = [...intervals].sort((a, b) => (a.low < b.low ? -1 : 1));
   const merged: Interval[] = [];
   for (const interval of sorted) {
     const last = merged.at(-1);
@@ -38,6 +38,12 @@ export function intersect(a: readonly Interval[], b: readonly Interval[]): Inter
   return common;
 }
 
+/** What of `a` lies outside `b`. */
+export function difference(a: readonly Interval[], b: readonly Interval[]): Interval[] {
+  const last = a.at(-1);
+  return last === undefined ? [] : intersect(a, complement(b, last.high));
+}
+
 export function isSubset(inner: readonly Interval[], outer: readonly Interval[]): boolean {
   let at = 0;
   for (const interval of inner) {
@@ -46,4 +52,29 @@ export function isSubset(inner: readonly Interval[], outer: readonly Interval[])
     if (around === undefined || interval.low < around.low || interval.high > around.high) return false;
   }
   return true;
+}
+
+/**
+ * The values whose upper bits, the `free` lowest ones set to 0, lie in the intervals.
+ * @param free ones only, from bit 0 on: 0, 1, 3, 7, …
+ */
+export function withFreeBits(intervals: readonly Interval[], free: bigint): Interval[] {
+  const widened: Interval[] = [];
+  for (const { low, high } of intervals) {
+    const first = (low + free) & ~free;
+    const last = high & ~free;
+    if (first <= last) widened.push({ low: first, high: last | free });
+  }
+  return mergeIntervals(widened);
+}
+
+export function includes(intervals: readonly Interval[], value: bigint): boolean {
+  return intervals.some(({ low, high }) => low <= value && value <= high);
+}
+
+/** @returns the smallest value from `least` on; null if there is none */
+export function firstFrom(intervals: readonly Interval[], least: bigint): bigint | null {
+  const around = intervals.find(({ high }) => high >= least);
+  if (around === undefined) return null;
+  return around.low > least ? around.low : least;
 }

@@ -10,6 +10,8 @@ export interface Token extends Span {
   /** UTF-16 units from the text's start; `end` is just after the token. */
   readonly start: number;
   readonly end: number;
+  /** For a token that a `$NAME` was replaced by: `$NAME` for the first of them, nothing for the others. */
+  readonly written?: string;
 }
 
 // Each pattern repeats single characters only: V8 keeps a stack for repeated groups, and long input overflows it.
@@ -27,6 +29,10 @@ const UNKNOWN = /[^\s\w"#{}(),;=!<>&|/@$.^*:\\-]+|./suy;
 
 /** What people paste from documents, and what they meant. */
 const LOOKALIKES: readonly (readonly [RegExp, string])[] = [
+  [/^['\u2018\u2019\u201a]/, 'write a plain "'],
+  [/^\u2260/, "write '!='"],
+  [/^\u2264/, "write '<='"],
+  [/^\u2265/, "write '>='"],
   [/^[\u201c\u201d\u201e\u00ab\u00bb]/, 'write a plain "'],
   [/^[\u2010-\u2015\u2212]/, "write a plain '-'"],
   [/^[\u00a0\u2000-\u200b\u202f\u3000]/, 'this is not a plain blank: replace it'],
@@ -38,12 +44,13 @@ export const MAX_TOKENS = 2_000_000;
 
 /**
  * Cuts a rule file into tokens; comments and blanks go, line ends stay. Never throws.
+ * @param firstLine what the first line counts as
  * @returns at least one token; the last one is of kind `end`. After MAX_TOKENS the rest is left out and reported as `too-large`.
  */
-export function lex(text: string, reports: Reports): Token[] {
+export function lex(text: string, reports: Reports, firstLine = 1): Token[] {
   const tokens: Token[] = [];
   let at = 0;
-  let line = 1;
+  let line = firstLine;
   let lineStart = 0;
 
   function push(kind: TokenKind, end: number, content: string): void {

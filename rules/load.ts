@@ -1,21 +1,23 @@
-import { createReadStream } from 'node:fs';
+import { closeSync, createReadStream, openSync, readdirSync, readSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { type RuleError, RulesInvalidError } from './errors.ts';
+import { type RuleError, RulesInvalidError, type Sources } from './errors.ts';
+import { type IncludedFile, includedPath, type ResolveInclude, wildcardOf } from './include.ts';
 import { parseRules } from './parse.ts';
 import type { RuleSet } from './rule.ts';
 import { closest } from './suggest.ts';
 
 /** The rule sets that come with Holdfast; each is `sets/NAME.rules`. */
-export const SHIPPED_SETS = ['default', 'hold-all', 'telephony'] as const;
+export const SHIPPED_SETS = ['default', 'hold-all', 'telephony', 'router', 'web'] as const;
 export type ShippedSet = (typeof SHIPPED_SETS)[number];
 
-/** Larger files are refused before they fill the memory: a hundred thousand rules fit. */
+/** Files that together are larger are refused before they fill the memory: a hundred thousand rules fit. */
 export const MAX_RULE_BYTES = 16 * 1024 * 1024;
 
 export interface LoadedRules {
   readonly file: string;
-  /** The source, for `formatRuleError`. */
   readonly text: string;
+  /** The text of each file that was read, this one first: for `formatRuleError`. */
+  readonly sources: Sources;
   readonly ruleSet: RuleSet;
   readonly warnings: readonly RuleError[];
 }
@@ -41,9 +43,11 @@ export function shippedRules(name: ShippedSet): Promise<LoadedRules> {
 }
 
 /**
- * Reads and parses a rule file.
+ * Reads and parses a rule file with all files that it includes: their paths are relative to the file in which they stand, for
+ * standard input to the working directory.
  * @param path a path, `-` for standard input, or the bare name of a shipped set (a file of that name is reached as `./default`)
- * @throws RulesInvalidError with all errors; RulesUnreadableError if the file cannot be read or is over MAX_RULE_BYTES
+ * @throws RulesInvalidError with all errors, files that cannot be included among them; RulesUnreadableError if the file cannot be
+ *   read or is over MAX_RULE_BYTES
  */
 export function loadRules(path: string): Promise<LoadedRules> {
   const shipped = SHIPPED_SETS.find((name) => name === path);
@@ -52,13 +56,21 @@ export function loadRules(path: string): Promise<LoadedRules> {
 
 async function loadFile(path: string): Promise<LoadedRules> {
   const file = path === '-' ? '<stdin>' : path;
-  const text = await readText(path, file);
-  const { ruleSet, errors, warnings } = parseRules(text, file);
-  if (ruleSet === null) throw new RulesInvalidError(errors, text);
-  return { file, text, ruleSet, warnings };
+  const bytes = await readMain(path, file);
+  const text = decode(bytes);
+  const resolve = includeFromDisk(MAX_RULE_BYTES - bytes.length);
+  const { ruleSet, errors, warnings, sources } = parseRules(text, file, { resolve });
+  if (ruleSet === null) throw new RulesInvalidError(errors, sources);
+  return { file, text, sources, ruleSet, warnings };
 }
 
-async function readText(path: string, file: string): Promise<string> {
+/** Bytes that are no UTF-8 become U+FFFD, which the lexer reports with their place. */
+function decode(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes);
+}
+
+/** Without blocking: standard input may be slow. */
+async function readMain(path: string, file: string): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {
@@ -73,8 +85,59 @@ async function readText(path: string, file: string): Promise<string> {
     throw new RulesUnreadableError(file, `${explain(error)}${hint}`);
   }
   if (bytes > MAX_RULE_BYTES) throw new RulesUnreadableError(file, `it is larger than ${MAX_RULE_BYTES} bytes`);
-  // Bytes that are no UTF-8 become U+FFFD, which the lexer reports with their place.
-  return new TextDecoder().decode(Buffer.concat(chunks));
+  return Buffer.concat(chunks);
+}
+
+/** @param limitBytes of all files together, a file that is included twice counted twice */
+function includeFromDisk(limitBytes: number): ResolveInclude {
+  let left = limitBytes;
+  function read(file: string): IncludedFile {
+    const bytes = readAtMost(file, left);
+    left -= bytes.length;
+    return { file, text: decode(bytes) };
+  }
+  return (path, from) => {
+    const wanted = includedPath(path, from);
+    try {
+      const wildcard = wildcardOf(wanted);
+      if (typeof wildcard === 'string') return wildcard;
+      return wildcard === null ? [read(wanted)] : namesIn(wildcard.folder, wildcard.matches).map(read);
+    } catch (error) {
+      return explain(error);
+    }
+  };
+}
+
+/** Sorted; a folder that is not there has no files that match. */
+function namesIn(folder: string, matches: (name: string) => boolean): string[] {
+  try {
+    const entries = readdirSync(folder === '' ? '.' : folder, { withFileTypes: true });
+    const names = entries.filter((entry) => !entry.isDirectory() && matches(entry.name)).map((entry) => entry.name);
+    return names.sort().map((name) => folder + name);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+const PIECE_BYTES = 64 * 1024;
+
+/** The whole file, also where its size is not known beforehand. @throws RangeError if it is larger */
+function readAtMost(file: string, limitBytes: number): Buffer {
+  const descriptor = openSync(file, 'r');
+  try {
+    const pieces: Buffer[] = [];
+    for (let bytes = 0; ; ) {
+      const piece = Buffer.allocUnsafe(PIECE_BYTES);
+      const count = readSync(descriptor, piece);
+      if (count === 0) return Buffer.concat(pieces);
+      bytes += count;
+      if (bytes > limitBytes) throw new RangeError(`all files together are larger than ${MAX_RULE_BYTES} bytes`);
+      pieces.push(piece.subarray(0, count));
+    }
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 const REASONS: Readonly<Record<string, string>> = {

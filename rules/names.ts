@@ -1,4 +1,4 @@
-import type { FieldName } from './rule.ts';
+import type { FieldName, SetType } from './rule.ts';
 
 type Names = Readonly<Record<string, number>>;
 
@@ -167,6 +167,57 @@ const ICMPV6_CODES: Names = {
 /** RFC 9293 §3.1, RFC 3168 §6.1; nft says `ecn` for ECE. */
 const TCP_FLAGS: Names = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16, urg: 32, ecn: 64, cwr: 128 };
 
+/** RFC 2474 §4.2.2, RFC 2597 §6, RFC 3246, RFC 5865, RFC 8622, under nft's names. */
+const DSCPS: Names = {
+  ...{ cs0: 0, cs1: 8, cs2: 16, cs3: 24, cs4: 32, cs5: 40, cs6: 48, cs7: 56, be: 0, df: 0, lephb: 1 },
+  ...{
+    af11: 10,
+    af12: 12,
+    af13: 14,
+    af21: 18,
+    af22: 20,
+    af23: 22,
+    af31: 26,
+    af32: 28,
+    af33: 30,
+    af41: 34,
+    af42: 36,
+    af43: 38,
+  },
+  ...{ va: 44, ef: 46 },
+};
+
+/** RFC 9260 §3.2, RFC 5061 §4.1 (asconf), RFC 3758 §3.2 (forward-tsn), under nft's names; others are written as numbers. */
+const SCTP_CHUNKS: Names = {
+  data: 0,
+  init: 1,
+  'init-ack': 2,
+  sack: 3,
+  heartbeat: 4,
+  'heartbeat-ack': 5,
+  abort: 6,
+  shutdown: 7,
+  'shutdown-ack': 8,
+  error: 9,
+  'cookie-echo': 10,
+  'cookie-ack': 11,
+  ecne: 12,
+  cwr: 13,
+  'shutdown-complete': 14,
+  'asconf-ack': 128,
+  'forward-tsn': 192,
+  asconf: 193,
+};
+
+/** RFC 2236 §2.1, RFC 3376 §4. */
+const IGMP_TYPES: Names = {
+  'membership-query': 17,
+  'membership-report-v1': 18,
+  'membership-report-v2': 22,
+  'leave-group': 23,
+  'membership-report-v3': 34,
+};
+
 /** How the values of a field are written. */
 export interface ValueSyntax {
   readonly kind: 'mac' | 'ip4' | 'ip6' | 'number';
@@ -175,23 +226,35 @@ export interface ValueSyntax {
   readonly names: Names;
 }
 
+const MAC: ValueSyntax = { kind: 'mac', noun: 'a MAC address', names: {} };
+const IP4: ValueSyntax = { kind: 'ip4', noun: 'an IPv4 address', names: {} };
+const IP6: ValueSyntax = { kind: 'ip6', noun: 'an IPv6 address', names: {} };
 const PORT: ValueSyntax = { kind: 'number', noun: 'a port', names: SERVICES };
 const PROTOCOL: ValueSyntax = { kind: 'number', noun: 'a protocol', names: PROTOCOLS };
-const NUMBER: ValueSyntax = { kind: 'number', noun: 'a number', names: {} };
+export const NUMBER: ValueSyntax = { kind: 'number', noun: 'a number', names: {} };
 
 export const VALUE_SYNTAX: Readonly<Record<FieldName, ValueSyntax>> = {
-  'ether.saddr': { kind: 'mac', noun: 'a MAC address', names: {} },
-  'ether.daddr': { kind: 'mac', noun: 'a MAC address', names: {} },
+  'ether.saddr': MAC,
+  'ether.daddr': MAC,
   'ether.type': { kind: 'number', noun: 'an EtherType', names: ETHER_TYPES },
   'vlan.id': NUMBER,
   'vlan.pcp': NUMBER,
-  'ip.saddr': { kind: 'ip4', noun: 'an IPv4 address', names: {} },
-  'ip.daddr': { kind: 'ip4', noun: 'an IPv4 address', names: {} },
+  'ip.saddr': IP4,
+  'ip.daddr': IP4,
   'ip.protocol': PROTOCOL,
-  'ip6.saddr': { kind: 'ip6', noun: 'an IPv6 address', names: {} },
-  'ip6.daddr': { kind: 'ip6', noun: 'an IPv6 address', names: {} },
+  'ip.dscp': { kind: 'number', noun: 'a DSCP', names: DSCPS },
+  'ip.ttl': NUMBER,
+  'ip.length': NUMBER,
+  'ip.frag-off': NUMBER,
+  'ip6.saddr': IP6,
+  'ip6.daddr': IP6,
   'ip6.nexthdr': PROTOCOL,
+  'ip6.dscp': { kind: 'number', noun: 'a DSCP', names: DSCPS },
+  'ip6.hoplimit': NUMBER,
+  'ip6.length': NUMBER,
   'meta.l4proto': PROTOCOL,
+  'meta.length': NUMBER,
+  'frame.length': NUMBER,
   'arp.operation': { kind: 'number', noun: 'an ARP operation', names: ARP_OPERATIONS },
   'tcp.sport': PORT,
   'tcp.dport': PORT,
@@ -201,10 +264,25 @@ export const VALUE_SYNTAX: Readonly<Record<FieldName, ValueSyntax>> = {
   'udp.length': NUMBER,
   'sctp.sport': PORT,
   'sctp.dport': PORT,
+  'sctp.chunk': { kind: 'number', noun: 'an SCTP chunk type', names: SCTP_CHUNKS },
+  'udplite.sport': PORT,
+  'udplite.dport': PORT,
+  'dccp.sport': PORT,
+  'dccp.dport': PORT,
+  'igmp.type': { kind: 'number', noun: 'an IGMP type', names: IGMP_TYPES },
   'th.sport': PORT,
   'th.dport': PORT,
   'icmp.type': { kind: 'number', noun: 'an ICMP type', names: ICMP_TYPES },
   'icmp.code': { kind: 'number', noun: 'an ICMP code', names: ICMP_CODES },
   'icmpv6.type': { kind: 'number', noun: 'an ICMPv6 type', names: ICMPV6_TYPES },
   'icmpv6.code': { kind: 'number', noun: 'an ICMPv6 code', names: ICMPV6_CODES },
+};
+
+/** How the elements of a named set are written, by their type. */
+export const SET_TYPE_SYNTAX: Readonly<Record<SetType, ValueSyntax>> = {
+  ipv4_addr: IP4,
+  ipv6_addr: IP6,
+  ether_addr: MAC,
+  inet_service: PORT,
+  inet_proto: PROTOCOL,
 };

@@ -3,65 +3,62 @@ import type { Cursor } from './cursor.ts';
 import { didYouMean, quote, type Reports, type Span } from './errors.ts';
 import { mergeIntervals } from './intervals.ts';
 import type { Token } from './lex.ts';
-import { VALUE_SYNTAX } from './names.ts';
-import { FIELDS, type FieldName, type Interval } from './rule.ts';
+import { maxOf, type Operand } from './operand.ts';
+import type { Interval } from './rule.ts';
+import { addressAdvice, codepointAdvice, netmaskAdvice, numberAdvice, otherVersion } from './value-advice.ts';
 
-/** `ip.saddr` as rules write it: `ip saddr`. */
-export function fieldText(field: FieldName): string {
-  return field.replace('.', ' ');
-}
-
-/** The largest value that the field can have. */
-export function maxValue(field: FieldName): bigint {
-  return (1n << BigInt(FIELDS[field].bits)) - 1n;
-}
+export { fieldText } from './operand.ts';
 
 /**
  * One value, as a number.
  * @param token a word or a string
  * @returns null after reporting that it is none
  */
-export function parseValue(field: FieldName, token: Token, reports: Reports): bigint | null {
-  switch (VALUE_SYNTAX[field].kind) {
+export function parseValue(operand: Operand, token: Token, reports: Reports): bigint | null {
+  switch (operand.syntax.kind) {
     case 'ip4':
-      return parseIp4(token.text) ?? badAddress(field, token, reports);
+      return parseIp4(token.text) ?? badAddress(operand, token, reports);
     case 'ip6':
-      return parseIp6(token.text) ?? badAddress(field, token, reports);
+      return parseIp6(token.text) ?? badAddress(operand, token, reports);
     case 'mac':
-      return parseMac(token.text) ?? badAddress(field, token, reports);
+      return parseMac(token.text) ?? badAddress(operand, token, reports);
     case 'number':
-      return parseNumber(field, token, reports);
+      return parseNumber(operand, token, reports);
   }
 }
 
-function badAddress(field: FieldName, token: Token, reports: Reports): null {
-  const { kind, noun } = VALUE_SYNTAX[field];
-  const [protocol, part] = field.split('.');
-  if (kind === 'ip4' && parseIp6(token.text) !== null) {
-    const message = `${quote(token.text)} is an IPv6 address, '${fieldText(field)}' reads IPv4 ones`;
-    reports.error('bad-value', token, message, { hint: `write 'ip6 ${part} ${token.text}'` });
-  } else if (kind === 'ip6' && parseIp4(token.text) !== null) {
-    const message = `${quote(token.text)} is an IPv4 address, '${fieldText(field)}' reads IPv6 ones`;
-    reports.error('bad-value', token, message, { hint: `write 'ip ${part} ${token.text}'` });
-  } else {
-    const example = protocol === 'ip' ? '192.0.2.1' : protocol === 'ip6' ? '2001:db8::1' : '02:00:00:00:00:01';
-    reports.error('bad-value', token, `${quote(token.text)} is not ${noun}`, { expected: `${noun} like ${example}` });
+function badAddress(operand: Operand, token: Token, reports: Reports): null {
+  const { kind, noun } = operand.syntax;
+  const { text } = operand;
+  const isOther = kind === 'ip4' ? parseIp6(token.text) !== null : kind === 'ip6' && parseIp4(token.text) !== null;
+  if (isOther) {
+    const [other, own] = kind === 'ip4' ? ['IPv6', 'IPv4'] : ['IPv4', 'IPv6'];
+    const message = `${quote(token.text)} is an ${other} address, '${text}' reads ${own} ones`;
+    reports.error('bad-value', token, message, { hint: `write '${otherVersion(text, token.text)}'` });
+    return null;
   }
+  const example = { ip4: '192.0.2.1', ip6: '2001:db8::1', mac: '02:00:00:00:00:01', number: '' }[kind];
+  const expected = `${noun} like ${example}`;
+  reports.error('bad-value', token, `${quote(token.text)} is not ${noun}`, {
+    expected,
+    ...addressAdvice(operand, token.text),
+  });
   return null;
 }
 
-/** More digits than any value of at most 32 bits needs; BigInt would take quadratic time for very many. */
-const MAX_DIGITS = 20;
+/** More digits than any value of at most 128 bits needs; BigInt would take quadratic time for very many. */
+const MAX_DIGITS = 50;
 
-function parseNumber(field: FieldName, token: Token, reports: Reports): bigint | null {
-  const { noun, names } = VALUE_SYNTAX[field];
+function parseNumber(operand: Operand, token: Token, reports: Reports): bigint | null {
+  const { noun, names } = operand.syntax;
   const { text } = token;
   if (Object.hasOwn(names, text)) return BigInt(names[text]!);
   if (!/^(0[xX][0-9a-fA-F]+|[0-9]+)$/.test(text)) {
     const expected = Object.keys(names).length === 0 ? noun : `${noun}, by name or number`;
+    const hint = numberAdvice(operand, token);
     reports.error('bad-value', token, `${quote(text)} is not ${noun}`, {
       expected,
-      ...didYouMean(text, Object.keys(names)),
+      ...(hint === null ? didYouMean(text, Object.keys(names)) : { hint }),
     });
     return null;
   }
@@ -70,11 +67,14 @@ function parseNumber(field: FieldName, token: Token, reports: Reports): bigint |
     reports.error('bad-value', token, `${quote(text)} begins with a zero, which nft reads as octal`, { hint });
     return null;
   }
-  const max = maxValue(field);
+  const max = maxOf(operand);
   const value = text.length > MAX_DIGITS ? max + 1n : BigInt(text);
   if (value <= max) return value;
-  const message = `${quote(text)} is too large for '${fieldText(field)}'`;
-  reports.error('out-of-range', token, message, { expected: `a number up to ${max}` });
+  const message = `${quote(text)} is too large for '${operand.text}'`;
+  reports.error('out-of-range', token, message, {
+    expected: `a number up to ${max}`,
+    ...codepointAdvice(operand, value),
+  });
   return null;
 }
 
@@ -82,17 +82,22 @@ function parseNumber(field: FieldName, token: Token, reports: Reports): bigint |
  * A value, `low-high`, or `address/length`.
  * @returns null after reporting an error. The statement is worth reading on unless the cursor stands where no value was.
  */
-export function parseInterval(field: FieldName, cursor: Cursor): Interval | null {
+export function parseInterval(operand: Operand, cursor: Cursor): Interval | null {
   const { reports } = cursor;
-  const first = takeValue(field, cursor);
+  const first = takeValue(operand, cursor);
   if (first === null) return null;
-  const low = parseValue(field, first, reports);
-  if (cursor.take('/')) return parsePrefix(field, cursor, first, low);
+  const low = parseValue(operand, first, reports);
+  if (low === null && operand.syntax.kind === 'mac') {
+    // As Windows writes it, 02-00-00-00-00-01: one error is enough.
+    while (cursor.take('-') && cursor.takeWord() !== null);
+    return null;
+  }
+  if (cursor.take('/')) return parsePrefix(operand, cursor, first, low);
   if (!cursor.take('-')) return low === null ? null : { low, high: low };
 
-  const last = takeValue(field, cursor);
+  const last = takeValue(operand, cursor);
   if (last === null) return null;
-  const high = parseValue(field, last, reports);
+  const high = parseValue(operand, last, reports);
   if (low === null || high === null) return null;
   if (low <= high) return { low, high };
   const range = `${first.text}-${last.text}`;
@@ -102,35 +107,50 @@ export function parseInterval(field: FieldName, cursor: Cursor): Interval | null
 }
 
 /** Words that no value is called: where one stands, the value is missing. */
-const NO_VALUES: readonly string[] = ['class', 'pass', 'hold', 'drop', 'comment'];
+export const NO_VALUES: readonly string[] = ['class', 'pass', 'hold', 'drop', 'comment'];
 
-function takeValue(field: FieldName, cursor: Cursor): Token | null {
+function takeValue(operand: Operand, cursor: Cursor): Token | null {
   const token = cursor.peek();
   if (token.kind === 'string' || (token.kind === 'word' && !NO_VALUES.includes(token.text))) return cursor.next();
-  cursor.unexpected(`${VALUE_SYNTAX[field].noun} for '${fieldText(field)}'`);
+  cursor.unexpected(`${operand.syntax.noun} for '${operand.text}'`, valueAdvice(operand, cursor));
   return null;
 }
 
+/** What to write instead of punctuation that stands where a value was due. */
+function valueAdvice(operand: Operand, cursor: Cursor): string | undefined {
+  if (cursor.is('*')) {
+    const { kind } = operand.syntax;
+    const all = kind === 'ip4' ? '0.0.0.0/0' : kind === 'ip6' ? '::/0' : `0-${maxOf(operand)}`;
+    return `there is no '*': ${kind === 'mac' ? 'leave the match out' : `for any value write '${all}'`}`;
+  }
+  if (cursor.is('@')) return "a named set stands alone: write '@NAME' without braces, in a rule of its own";
+  if (cursor.is('{')) return 'sets do not nest: write one element for each value';
+  if (cursor.is('-')) return 'no value is negative';
+  return undefined;
+}
+
 /** @param low null: the address was wrong and is reported */
-function parsePrefix(field: FieldName, cursor: Cursor, address: Token, low: bigint | null): Interval | null {
+function parsePrefix(operand: Operand, cursor: Cursor, address: Token, low: bigint | null): Interval | null {
   const { reports } = cursor;
-  const { kind } = VALUE_SYNTAX[field];
-  const { bits } = FIELDS[field];
-  const lengthToken = cursor.takeWord();
+  const { bits, text } = operand;
+  const { kind } = operand.syntax;
+  const isMissing = NO_VALUES.includes(cursor.peek().text);
+  const lengthToken = isMissing ? null : cursor.takeWord();
   if (lengthToken === null) {
     cursor.unexpected(`a prefix length up to ${bits}`);
     return null;
   }
   const span = spanning(address, lengthToken);
   if (kind === 'number') {
-    reports.error('bad-value', span, `'${fieldText(field)}' takes no prefix length`, {
-      hint: "write a range: 'low-high'",
-    });
+    reports.error('bad-value', span, `'${text}' takes no prefix length`, { hint: "write a range: 'low-high'" });
     return null;
   }
   if (!/^(0|[1-9][0-9]{0,2})$/.test(lengthToken.text) || Number(lengthToken.text) > bits) {
-    const message = `${quote(lengthToken.text)} is not a prefix length for '${fieldText(field)}'`;
-    reports.error('out-of-range', lengthToken, message, { expected: `a number from 0 to ${bits}` });
+    const message = `${quote(lengthToken.text)} is not a prefix length for '${text}'`;
+    reports.error('out-of-range', lengthToken, message, {
+      expected: `a number from 0 to ${bits}`,
+      ...netmaskAdvice(kind, lengthToken.text, address.text),
+    });
     return null;
   }
   if (low === null) return null;
@@ -161,14 +181,24 @@ export function spanning(first: Token, last: Token): Span {
 }
 
 /**
+ * `{ a, b, … }` of intervals, merged.
+ * @param element as for `parseElements`
+ * @returns null after reporting an error, where the rest of the statement cannot be read; otherwise the elements that were good
+ */
+export function parseBraces(cursor: Cursor, element: () => Interval | null): Interval[] | null {
+  const intervals = parseElements(cursor, element);
+  return intervals === null ? null : mergeIntervals(intervals);
+}
+
+/**
  * `{ a, b, … }`, over any number of lines; a comma may follow the last one.
  * @param element reads one element; null: it has reported an error
  * @returns null after reporting an error, where the rest of the statement cannot be read; otherwise the elements that were good
  */
-export function parseBraces(cursor: Cursor, element: () => Interval | null): Interval[] | null {
+export function parseElements<T>(cursor: Cursor, element: () => T | null): T[] | null {
   const { reports } = cursor;
   const open = cursor.next();
-  const intervals: Interval[] = [];
+  const elements: T[] = [];
   for (let count = 0; ; count++) {
     cursor.skipNewlines();
     if (cursor.is('}')) {
@@ -178,19 +208,31 @@ export function parseBraces(cursor: Cursor, element: () => Interval | null): Int
           expected: 'at least one value',
         });
       }
-      return mergeIntervals(intervals);
+      return elements;
     }
     const before = cursor.peek();
-    const interval = element();
-    if (interval !== null) intervals.push(interval);
+    const one = element();
+    if (one !== null) elements.push(one);
     else if (cursor.peek() === before) return null;
     cursor.skipNewlines();
     if (cursor.take(',') || cursor.is('}')) continue;
+    // It has been said what is wrong with this element.
+    if (one === null) return null;
     if (cursor.peek().kind === 'end') {
       reports.error('missing-brace', open, "this set is not closed: '}' is missing");
     } else {
-      cursor.unexpected("',' or '}' in the set");
+      cursor.unexpected("',' or '}' in the set", separatorAdvice(cursor, open));
     }
     return null;
   }
+}
+
+/** Why another token than ',' or '}' may stand behind an element. */
+function separatorAdvice(cursor: Cursor, open: Token): string | undefined {
+  const token = cursor.peek();
+  if (cursor.isWord(':')) return 'there are no maps: write one rule for each verdict';
+  if (cursor.is(';')) return "elements are separated by ','";
+  if (token.line > open.line)
+    return `is the '}' of the set missing that opens in ${cursor.reports.lineText(open, token)}?`;
+  return NO_VALUES.includes(token.text) ? "is the '}' of the set missing?" : undefined;
 }

@@ -11,17 +11,19 @@
  * - Over TCP a segment may end inside the request line: what it holds must then be a method and a whole sip:, sips: or
  *   tel: scheme.
  *
+ * The type is that of the message at the payload's start. A TCP segment may hold more of them (§18.3 has them framed by
+ * Content-Length): `mixed` where one of those is of the other type. Where the capture cut the segment, that is unknown.
+ *
  * False positives: any program that sends such a line, for example the SIP message that an ICMP-like debug protocol or a
  * log shipper quotes at its payload's start.
  * False negatives: later TCP segments of a message, and messages that do not start at a segment's start; SIP in TLS,
  * DTLS, WebSocket, SCTP, SigComp (RFC 5049) or a tunnel; a TCP segment that ends before the scheme does.
  */
+import { SIP_TYPES } from '../../rules/apps.ts';
 import { L4, type Parsed } from '../parsed.ts';
+import { CR, codesOf, compareText, isDigit, isLetter, isOneOf, LF, SPACE, tooFew } from './payload.ts';
 import { ANSWER, type Answer, type Recogniser } from './recogniser.ts';
-
-const CR = 0x0d;
-const LF = 0x0a;
-const SPACE = 0x20;
+import { NO_NEXT, nextMessage } from './sip-framing.ts';
 
 /** No method that a standard defines is longer than SUBSCRIBE; extension methods get some room. */
 const MAX_METHOD = 32;
@@ -47,44 +49,59 @@ const VERSION = codesOf('SIP/2.0');
 export const recogniseSip: Recogniser = (p, slab) => {
   if ((p.l4 !== L4.udp && p.l4 !== L4.tcp) || p.payloadLength <= 0) return ANSWER.no;
   const end = p.payloadOffset + p.payloadCaptured;
-  let at = p.payloadOffset;
-  for (let skipped = 0; skipped < MAX_LEADING && at < end; skipped++, at++) {
+  const start = skipLineEnds(slab, p.payloadOffset, end);
+  const type = startLine(p, slab, start, end);
+  if (p.l4 === L4.udp || type === ANSWER.no || type === ANSWER.unknown) return type;
+  if (p.payloadCaptured < p.payloadLength) return ANSWER.unknown;
+  for (let at = nextMessage(slab, start, end); at !== NO_NEXT; at = nextMessage(slab, at, end)) {
+    at = skipLineEnds(slab, at, end);
+    const other = startLine(p, slab, at, end);
+    // A rest that is no start of a message changes nothing: its type cannot be told, be it cut or broken.
+    if (other === ANSWER.no) return type;
+    if (other !== type) return SIP_TYPES.mixed;
+  }
+  return type;
+};
+
+function skipLineEnds(slab: DataView, start: number, end: number): number {
+  let at = start;
+  for (; at < end && at - start < MAX_LEADING; at++) {
     const byte = slab.getUint8(at);
     if (byte !== CR && byte !== LF) break;
   }
-  if (at === end) return cutShort(p);
-  const version = compare(slab, at, end, VERSION, true);
-  if (version === ANSWER.yes) return statusLine(p, slab, at + VERSION.length, end);
-  if (version === ANSWER.unknown && cutShort(p) === ANSWER.unknown) return ANSWER.unknown;
-  return requestLine(p, slab, at, end);
-};
-
-/** More bytes of the line are needed than were captured: were there any? */
-function cutShort(p: Parsed): Answer {
-  return p.payloadCaptured < p.payloadLength ? ANSWER.unknown : ANSWER.no;
+  return at;
 }
 
-function statusLine(p: Parsed, slab: DataView, at: number, end: number): Answer {
+/** @returns the type of the message that starts at `at`, `no` or `unknown` */
+function startLine(p: Parsed, slab: DataView, at: number, end: number): number {
+  if (at === end) return tooFew(p, p.payloadLength);
+  const version = compareText(slab, at, end, VERSION, true);
+  if (version === ANSWER.yes) return statusLine(p, slab, at + VERSION.length, end);
+  if (version === ANSWER.unknown && tooFew(p, p.payloadLength) === ANSWER.unknown) return ANSWER.unknown;
+  return requestLine(p, slab, at, end);
+}
+
+function statusLine(p: Parsed, slab: DataView, at: number, end: number): number {
   if (at < end && slab.getUint8(at) !== SPACE) return ANSWER.no;
   for (let digit = 1; digit <= 3; digit++) {
-    if (at + digit >= end) return cutShort(p);
+    if (at + digit >= end) return tooFew(p, p.payloadLength);
     const value = slab.getUint8(at + digit) - 0x30;
     if (value < (digit === 1 ? 1 : 0) || value > (digit === 1 ? 6 : 9)) return ANSWER.no;
   }
-  if (at + 4 >= end) return cutShort(p);
+  if (at + 4 >= end) return tooFew(p, p.payloadLength);
   const after = slab.getUint8(at + 4);
-  return after === SPACE || after === CR || after === LF ? ANSWER.yes : ANSWER.no;
+  return after === SPACE || after === CR || after === LF ? SIP_TYPES.response : ANSWER.no;
 }
 
-function requestLine(p: Parsed, slab: DataView, start: number, end: number): Answer {
+function requestLine(p: Parsed, slab: DataView, start: number, end: number): number {
   let at = start;
-  while (at < end && at - start <= MAX_METHOD && isTokenChar(slab.getUint8(at))) at++;
-  if (at === end) return cutShort(p);
+  while (at < end && at - start < MAX_METHOD && isTokenChar(slab.getUint8(at))) at++;
+  if (at === end) return tooFew(p, p.payloadLength);
   if (at === start || slab.getUint8(at) !== SPACE) return ANSWER.no;
-  const methodIsKnown = isKnownMethod(slab, start, at);
+  const methodIsKnown = isOneOf(slab, start, at, METHODS);
   const uri = at + 1;
   const scheme = schemeOf(slab, uri, end);
-  if (scheme === ANSWER.unknown) return cutShort(p);
+  if (scheme === ANSWER.unknown) return tooFew(p, p.payloadLength);
   if (scheme === ANSWER.no && !methodIsKnown) return ANSWER.no;
   for (at = uri; at < end; at++) {
     const byte = slab.getUint8(at);
@@ -95,57 +112,34 @@ function requestLine(p: Parsed, slab: DataView, start: number, end: number): Ans
 }
 
 /** The bytes end inside a request line that is right so far. */
-function lineGoesOn(p: Parsed, scheme: Answer): Answer {
+function lineGoesOn(p: Parsed, scheme: Answer): number {
   if (p.payloadCaptured < p.payloadLength) return ANSWER.unknown;
-  return p.l4 === L4.tcp && scheme === ANSWER.yes ? ANSWER.yes : ANSWER.no;
+  return p.l4 === L4.tcp && scheme === ANSWER.yes ? SIP_TYPES.request : ANSWER.no;
 }
 
-function versionAtEnd(p: Parsed, slab: DataView, at: number, end: number, scheme: Answer): Answer {
-  const version = compare(slab, at, end, VERSION, true);
+function versionAtEnd(p: Parsed, slab: DataView, at: number, end: number, scheme: Answer): number {
+  const version = compareText(slab, at, end, VERSION, true);
   if (version === ANSWER.no) return ANSWER.no;
   const after = at + VERSION.length;
   if (version === ANSWER.unknown || after === end) return lineGoesOn(p, scheme);
   const byte = slab.getUint8(after);
-  return byte === CR || byte === LF ? ANSWER.yes : ANSWER.no;
-}
-
-function isKnownMethod(slab: DataView, start: number, end: number): boolean {
-  for (let i = 0; i < METHODS.length; i++) {
-    const method = METHODS[i]!;
-    if (method.length === end - start && compare(slab, start, end, method, false) === ANSWER.yes) return true;
-  }
-  return false;
+  return byte === CR || byte === LF ? SIP_TYPES.request : ANSWER.no;
 }
 
 /** Is the URI's scheme one of SIP's own? `unknown`: the bytes end before that is decided. */
 function schemeOf(slab: DataView, at: number, end: number): Answer {
   let answer: Answer = ANSWER.no;
   for (let i = 0; i < SCHEMES.length; i++) {
-    const one = compare(slab, at, end, SCHEMES[i]!, true);
+    const one = compareText(slab, at, end, SCHEMES[i]!, true);
     if (one === ANSWER.yes) return ANSWER.yes;
     if (one === ANSWER.unknown) answer = ANSWER.unknown;
   }
   return answer;
 }
 
-/** Does `text` stand at `at`? `unknown`: all bytes before `end` agree, but there are too few. */
-function compare(slab: DataView, at: number, end: number, text: Uint8Array, foldCase: boolean): Answer {
-  for (let i = 0; i < text.length; i++) {
-    if (at + i >= end) return ANSWER.unknown;
-    const byte = slab.getUint8(at + i);
-    if (byte !== text[i] && !(foldCase && isLetter(byte) && (byte ^ 0x20) === text[i])) return ANSWER.no;
-  }
-  return ANSWER.yes;
-}
-
-function isLetter(byte: number): boolean {
-  const lower = byte | 0x20;
-  return lower >= 0x61 && lower <= 0x7a;
-}
-
 /** A character of a `token` (RFC 3261 §25.1). */
 function isTokenChar(byte: number): boolean {
-  if (isLetter(byte) || (byte >= 0x30 && byte <= 0x39)) return true;
+  if (isLetter(byte) || isDigit(byte)) return true;
   switch (byte) {
     case 0x2d: // -
     case 0x2e: // .
@@ -161,8 +155,4 @@ function isTokenChar(byte: number): boolean {
     default:
       return false;
   }
-}
-
-function codesOf(text: string): Uint8Array {
-  return Uint8Array.from(text, (char) => char.charCodeAt(0));
 }

@@ -1,4 +1,4 @@
-import { formatRuleError, type RuleError, RulesInvalidError } from '../../rules/errors.ts';
+import { formatRuleError, type RuleError, RulesInvalidError, type Sources } from '../../rules/errors.ts';
 import { loadRules, RulesUnreadableError } from '../../rules/load.ts';
 import { EXIT, Failure } from './failure.ts';
 import { Output } from './output.ts';
@@ -9,26 +9,27 @@ export async function check(path: string, json: boolean): Promise<number> {
   let exitCode: number = EXIT.ok;
   let result: {
     file: string;
-    text: string;
+    sources: Sources;
     errors: readonly RuleError[];
     warnings: readonly RuleError[];
     rules: number;
   };
   try {
-    const { file, text, ruleSet, warnings } = await loadRules(path);
-    result = { file, text, errors: [], warnings, rules: ruleSet.outbound.length };
+    const { file, sources, ruleSet, warnings } = await loadRules(path);
+    const rules = ruleSet.outbound.length + (ruleSet.inbound?.length ?? 0);
+    result = { file, sources, errors: [], warnings, rules };
   } catch (error) {
     if (error instanceof RulesUnreadableError) throw new Failure(error.message);
     if (!(error instanceof RulesInvalidError)) throw error;
     exitCode = EXIT.no;
-    const { errors } = error;
-    result = { file: path, text: error.text, errors, warnings: [], rules: 0 };
+    const { errors, sources } = error;
+    result = { file: path, sources, errors, warnings: [], rules: 0 };
   }
   if (json) {
-    const { text: _, ...shown } = result;
+    const { sources: _, ...shown } = result;
     output.line(JSON.stringify({ valid: exitCode === EXIT.ok, ...shown }));
   } else {
-    for (const one of [...result.errors, ...result.warnings]) output.line(formatRuleError(one, result.text));
+    for (const one of [...result.errors, ...result.warnings]) output.line(formatRuleError(one, result.sources));
     const { errors, warnings, rules } = result;
     const found = [counted(errors.length, 'error'), counted(warnings.length, 'warning')].join(', ');
     output.line(

@@ -1,9 +1,8 @@
 import { recognisedApp } from '../../classifier/explain.ts';
 import type { Parsed } from '../../classifier/parsed.ts';
-import { REASON_NAMES, VERDICT_NAMES } from '../../classifier/verdict.ts';
+import { REASON_NAMES, VERDICT_NAMES, type Verdict } from '../../classifier/verdict.ts';
 import type { CaptureRecord } from '../../pcaps/record.ts';
 import { APPS, type AppName, type RuleSet } from '../../rules/rule.ts';
-import type { Judged } from './explain.ts';
 import {
   HEADERS_KEY_WORDS,
   hasTcp,
@@ -13,6 +12,7 @@ import {
   ruleShown,
   timeText,
 } from './explain-json.ts';
+import type { Judged } from './judge.ts';
 import type { Output } from './output.ts';
 
 /** Flows whose text is remembered; one gives way to another of the same hash. */
@@ -35,8 +35,7 @@ const NO_HEADERS = encode(NO_HEADERS_JSON);
 export class ExplainLines {
   readonly #output: Output;
   readonly #head: Uint8Array;
-  /** By rule index. */
-  readonly #rules: readonly string[];
+  readonly #ruleSet: RuleSet;
   /** What follows the fields of the headers, by all that it depends on. */
   readonly #decisions = new Map<number, Uint8Array>();
   #second = Number.NaN;
@@ -50,10 +49,7 @@ export class ExplainLines {
   constructor(output: Output, ruleSet: RuleSet, file: string | null) {
     this.#output = output;
     this.#head = encode(file === null ? '' : `,"file":${JSON.stringify(file)}`);
-    this.#rules = ruleSet.outbound.map(
-      (rule) =>
-        `"class":${JSON.stringify(rule.className)},"verdict":"${rule.verdict}","rule":${JSON.stringify(ruleShown(rule))}`,
-    );
+    this.#ruleSet = ruleSet;
   }
 
   write(judged: Judged, record: CaptureRecord, pkt: number): void {
@@ -132,11 +128,12 @@ export class ExplainLines {
     const key = code + verdict * 2 + (isOutbound ? 1 : 0);
     const known = this.#decisions.get(key);
     if (known !== undefined) return known;
-    const decision =
-      rule >= 0 ? this.#rules[rule] : `"class":null,"verdict":"${VERDICT_NAMES[verdict as 0 | 1 | 2]}","rule":null`;
+    const rules = isOutbound ? this.#ruleSet.outbound : this.#ruleSet.inbound;
+    const decider = rule < 0 ? null : rules![rule]!;
     const made = encode(
       `,"app":${app === null ? null : `"${app}"`},"direction":"${isOutbound ? 'outbound' : 'inbound'}"` +
-        `,${decision},"reason":"${REASON_NAMES[reason]}"}\n`,
+        `,"class":${JSON.stringify(decider?.className ?? null)},"verdict":"${VERDICT_NAMES[verdict as Verdict]}"` +
+        `,"rule":${JSON.stringify(decider === null ? null : ruleShown(decider))},"reason":"${REASON_NAMES[reason]}"}\n`,
     );
     this.#decisions.set(key, made);
     return made;

@@ -4,9 +4,9 @@ import { L3, L4, L4_NAMES, type Parsed } from '../../classifier/parsed.ts';
 import { destinationText, ip4Text, macText, sourceText } from '../../classifier/text.ts';
 import { REASON_NAMES, REASON_TEXTS, VERDICT_NAMES } from '../../classifier/verdict.ts';
 import type { CaptureRecord } from '../../pcaps/record.ts';
-import type { Rule } from '../../rules/rule.ts';
-import type { Judged } from './explain.ts';
+import type { RuleSet } from '../../rules/rule.ts';
 import { timeText } from './explain-json.ts';
+import { decidingRule, type Judged } from './judge.ts';
 import { printable } from './table.ts';
 
 const FLAG_LETTERS = 'FSRPAUEC';
@@ -46,11 +46,11 @@ export function frameLine(
   record: CaptureRecord,
   pkt: number,
   file: string | null,
-  rules: readonly Rule[],
+  ruleSet: RuleSet,
 ): string {
   const time = record.hasTime ? timeText(record.seconds, record.nanoseconds) : '-';
   const what = judged.isEthernet ? summary(judged.parsed, record) : `link type ${record.linkType}`;
-  const rule = judged.rule < 0 ? null : rules[judged.rule]!;
+  const rule = decidingRule(judged, ruleSet);
   const by = rule === null ? '' : ` [${rule.place.line}: ${printable(rule.text)}]`;
   const verdict = VERDICT_NAMES[judged.verdict as 0 | 1 | 2];
   const name = rule?.className == null ? '' : ` ${rule.className}`;

@@ -1,15 +1,14 @@
-import { Classifier, type Generation } from '../../classifier/classifier.ts';
+import type { Generation } from '../../classifier/classifier.ts';
 import { type Derivation, derive } from '../../classifier/explain.ts';
-import { parse } from '../../classifier/parse.ts';
-import { Parsed } from '../../classifier/parsed.ts';
-import { REASON, REASON_NAMES, VERDICT, VERDICT_NAMES, type Verdict } from '../../classifier/verdict.ts';
-import { type CaptureRecord, LINKTYPE_ETHERNET } from '../../pcaps/record.ts';
+import { REASON_NAMES, VERDICT_NAMES, type Verdict } from '../../classifier/verdict.ts';
+import type { CaptureRecord } from '../../pcaps/record.ts';
 import type { VmAddresses } from '../vm-addresses.ts';
-import { advance, checkNames, frameWireLength, openCapture, reportDamage } from './captures.ts';
+import { advance, checkNames, openCapture, reportDamage } from './captures.ts';
 import { ruleShown } from './explain-json.ts';
 import { ExplainLines } from './explain-lines.ts';
 import { derivationText, frameLine } from './explain-text.ts';
 import { EXIT, Failure } from './failure.ts';
+import { beginCapture, type Classifiers, Judged, judge } from './judge.ts';
 import { Output } from './output.ts';
 import { Progress } from './progress.ts';
 
@@ -22,19 +21,6 @@ export interface ExplainOptions {
   readonly frame: number | null;
 }
 
-/** One frame's judgement, filled again for each frame. */
-export class Judged {
-  readonly parsed = new Parsed();
-  isEthernet = true;
-  isOutbound = true;
-  verdict = 0;
-  reason = 0;
-  /** Index of the deciding rule, or -1. */
-  rule = -1;
-  /** Time that never steps back, as in a replay. */
-  nowNs = Number.NEGATIVE_INFINITY;
-}
-
 /** `holdfast explain`: the verdict of every frame, and why. @returns the exit code */
 export async function explain(paths: readonly string[], options: ExplainOptions): Promise<number> {
   const output = new Output();
@@ -44,8 +30,7 @@ export async function explain(paths: readonly string[], options: ExplainOptions)
   let ordinal = 0;
   for (const path of paths) {
     const capture = await openCapture(path);
-    // A capture's verdicts do not depend on what was read before it: fragments and time begin anew.
-    const classifier = new Classifier(options.generation, options.verifyChecksums);
+    const classifiers = beginCapture(options.generation, options.verifyChecksums);
     const judged = new Judged();
     const line = lineWriter(output, options, paths.length > 1 ? path : null);
     const { record } = capture.cursor;
@@ -53,11 +38,11 @@ export async function explain(paths: readonly string[], options: ExplainOptions)
       const moved = advance(capture);
       if (!(typeof moved === 'boolean' ? moved : await moved)) break;
       ordinal++;
-      judge(judged, record, classifier, options.vm);
+      judge(judged, record, classifiers, options.vm);
       if (options.frame === null) {
         line(judged, record, pkt);
       } else if (options.frame === ordinal) {
-        const derivation = derivationOf(judged, record, classifier);
+        const derivation = derivationOf(judged, record, classifiers);
         if (options.json) output.line(derivationJson(judged, pkt, derivation));
         else output.write(derivationText(judged, record, pkt, paths.length > 1 ? path : null, derivation));
         output.flush();
@@ -78,32 +63,10 @@ export async function explain(paths: readonly string[], options: ExplainOptions)
   return exitCode;
 }
 
-function judge(judged: Judged, record: CaptureRecord, classifier: Classifier, vm: VmAddresses): void {
-  if (record.hasTime) judged.nowNs = Math.max(judged.nowNs, record.seconds * 1e9 + record.nanoseconds);
-  judged.isEthernet = record.linkType === LINKTYPE_ETHERNET;
-  judged.rule = -1;
-  if (!judged.isEthernet) {
-    judged.isOutbound = true;
-    judged.verdict = VERDICT.drop;
-    judged.reason = REASON.notEthernet;
-    return;
-  }
-  parse(judged.parsed, record.view, record.offset, record.frameLength, frameWireLength(record));
-  judged.isOutbound = vm.isOutbound(judged.parsed);
-  if (!judged.isOutbound) {
-    judged.verdict = VERDICT.pass;
-    judged.reason = REASON.inbound;
-    return;
-  }
-  classifier.classify(judged.parsed, record.view, judged.nowNs);
-  judged.verdict = classifier.verdict;
-  judged.reason = classifier.reason;
-  judged.rule = classifier.rule;
-}
-
-function derivationOf(judged: Judged, record: CaptureRecord, classifier: Classifier) {
-  if (!judged.isEthernet || !judged.isOutbound) return null;
-  return derive(classifier.generation, classifier, judged.parsed, record.view);
+function derivationOf(judged: Judged, record: CaptureRecord, classifiers: Classifiers) {
+  const classifier = judged.isOutbound ? classifiers.outbound : classifiers.inbound;
+  if (!judged.isEthernet || classifier.block === null) return null;
+  return derive(classifier, judged.parsed, record.view);
 }
 
 /** @returns one line of JSON: every rule that was tried, the last one decided */
@@ -123,7 +86,7 @@ type LineWriter = (judged: Judged, record: CaptureRecord, pkt: number) => void;
 function lineWriter(output: Output, options: ExplainOptions, file: string | null): LineWriter {
   const { ruleSet } = options.generation;
   if (!options.json) {
-    return (judged, record, pkt) => output.write(frameLine(judged, record, pkt, file, ruleSet.outbound));
+    return (judged, record, pkt) => output.write(frameLine(judged, record, pkt, file, ruleSet));
   }
   const lines = new ExplainLines(output, ruleSet, file);
   return (judged, record, pkt) => lines.write(judged, record, pkt);

@@ -1,3 +1,4 @@
+import type { Direction } from '../../classifier/classifier.ts';
 import { REASON_NAMES, REASON_TEXTS } from '../../classifier/verdict.ts';
 import type { Replay } from '../replay.ts';
 import type { Timeline } from '../timeline.ts';
@@ -11,6 +12,7 @@ const BAR = 40;
 export function replayReport(result: ReplayResult, run: Replay, options: ReplayCommandOptions): string {
   const style = styles(process.stdout.isTTY === true);
   const heading = (text: string) => style('bold', text);
+  const way = hasInboundRules(result) ? ['way'] : [];
   const lines = [
     heading(`replayed ${grouped(result.frames)} frames: ${summary(options, run)}`),
     '',
@@ -18,12 +20,19 @@ export function replayReport(result: ReplayResult, run: Replay, options: ReplayC
     ...table(['', 'frames'], fates(result)),
     '',
     heading('classes'),
-    ...table(['class', 'verdict', 'frames', 'bytes'], classes(result)),
+    ...table([...way, 'class', 'verdict', 'frames', 'bytes'], classes(result)),
     '',
     heading('rules'),
     ...table(
-      ['rule', 'line', 'frames', 'bytes', 'text'],
-      result.rules.map((rule) => [rule.handle, rule.line, rule.frames, rule.bytes, printable(rule.text)]),
+      [...way, 'rule', 'line', 'frames', 'bytes', 'text'],
+      result.rules.map((rule) => [
+        ...wayOf(rule, result),
+        rule.handle,
+        rule.line,
+        rule.frames,
+        rule.bytes,
+        printable(rule.text),
+      ]),
     ),
     '',
     heading('reasons'),
@@ -73,19 +82,40 @@ function fates(result: ReplayResult): [string, number][] {
   return rows.filter(([name, frames]) => frames > 0 || !name.startsWith(' ') || name.includes('passed'));
 }
 
+function hasInboundRules({ rules }: ReplayResult): boolean {
+  return rules.some(({ direction }) => direction === 'inbound');
+}
+
+/** @returns a cell that tells the direction, where there are rules for both */
+function wayOf({ direction }: { readonly direction: Direction }, result: ReplayResult): string[] {
+  if (!hasInboundRules(result)) return [];
+  return [direction === 'outbound' ? 'out' : 'in'];
+}
+
 function classes(result: ReplayResult): (string | number)[][] {
-  const sums = new Map<string, { name: string; verdict: string; frames: number; bytes: number }>();
-  for (const rule of result.rules) {
-    const key = `${rule.class} ${rule.verdict}`;
-    const sum = sums.get(key) ?? { name: rule.class ?? '-', verdict: rule.verdict, frames: 0, bytes: 0 };
-    sum.frames += rule.frames;
-    sum.bytes += rule.bytes;
+  type Sum = { direction: Direction; name: string; verdict: string; frames: number; bytes: number };
+  const sums = new Map<string, Sum>();
+  for (const { direction, class: name, verdict, frames, bytes } of result.rules) {
+    const key = `${direction} ${name} ${verdict}`;
+    const sum = sums.get(key) ?? { direction, name: name ?? '-', verdict, frames: 0, bytes: 0 };
+    sum.frames += frames;
+    sum.bytes += bytes;
     sums.set(key, sum);
   }
-  const rows: (string | number)[][] = [...sums.values()].map((sum) => [sum.name, sum.verdict, sum.frames, sum.bytes]);
-  const others = result.outbound - result.rules.reduce((sum, rule) => sum + rule.frames, 0);
-  // What no rule decided: see the reasons.
-  if (others > 0) rows.push(['-', 'no rule', others, '']);
+  const rows: (string | number)[][] = [...sums.values()].map((sum) => [
+    ...wayOf(sum, result),
+    sum.name,
+    sum.verdict,
+    sum.frames,
+    sum.bytes,
+  ]);
+  const ways = hasInboundRules(result) ? (['outbound', 'inbound'] as const) : (['outbound'] as const);
+  for (const direction of ways) {
+    const decided = result.rules.filter((rule) => rule.direction === direction);
+    const others = result[direction] - decided.reduce((sum, rule) => sum + rule.frames, 0);
+    // What no rule decided: see the reasons.
+    if (others > 0) rows.push([...wayOf({ direction }, result), '-', 'no rule', others, '']);
+  }
   return rows;
 }
 

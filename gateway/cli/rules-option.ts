@@ -14,7 +14,7 @@ export async function loadGeneration(path: string): Promise<Generation> {
   } catch (error) {
     if (error instanceof RulesUnreadableError) throw new Failure(error.message);
     if (!(error instanceof RulesInvalidError)) throw error;
-    for (const one of error.errors) process.stderr.write(`${formatRuleError(one, error.text)}\n`);
+    for (const one of error.errors) process.stderr.write(`${formatRuleError(one, error.sources)}\n`);
     const count = error.errors.length;
     throw new Failure(`${path}: ${count} error${count === 1 ? '' : 's'}; nothing was done`, EXIT.usage);
   }

@@ -4,10 +4,10 @@
 #   192.0.2.10                 192.0.2.1      52:54:00:00:02:10 / 02:00:00:00:02:01
 #   2001:db8:2::10             2001:db8:2::1
 
-VM=hf-rec-vm NET=hf-rec-net
-VM4=192.0.2.10 NET4=192.0.2.1
-VM6=2001:db8:2::10 NET6=2001:db8:2::1
-VM_MAC=52:54:00:00:02:10 NET_MAC=02:00:00:00:02:01
+VM=hf-rec-vm NET=hf-rec-net FAR=hf-rec-far
+VM4=192.0.2.10 NET4=192.0.2.1 FAR4=198.51.100.9
+VM6=2001:db8:2::10 NET6=2001:db8:2::1 FAR6=2001:db8:3::9
+VM_MAC=52:54:00:00:02:10 NET_MAC=02:00:00:00:02:01 FAR_MAC=02:00:00:00:02:03
 
 work=$(mktemp -d /tmp/hf-rec.XXXXXX)
 namespaces=()
@@ -91,6 +91,61 @@ background() {
   pids+=($!)
 }
 
+# in_own NS COMMAND...: with /run and /var/tmp of the namespace's own, so that daemons find each other and not the machine's
+in_own() {
+  own_folders "$1"
+  in_ns "$1" "${own[@]}" "${@:2}"
+}
+
+# daemon NS NAME COMMAND...: `background`, the same way
+daemon() {
+  own_folders "$1"
+  background "$1" "$2" "${own[@]}" "${@:3}"
+}
+
+own_folders() {
+  mkdir -p "$work/$1/run/frr" "$work/$1/tmp"
+  chmod 777 "$work/$1/run/frr" "$work/$1/tmp" # FRR's daemons are not root
+  own=(sh -c 'mount --bind "$1/run" /run && mount --bind "$1/tmp" /var/tmp && shift && exec "$@"' sh "$work/$1")
+}
+
+# frr NS DAEMON: one of FRR's, with its settings on standard input (no pipe: the exit trap would not know a subshell's process)
+frr() {
+  own_folders "$1"
+  cat >"$work/$1/run/frr/$2.conf"
+  daemon "$1" "$1-$2" "/usr/lib/frr/$2" --vty_port 0 --config_file "/run/frr/$2.conf" --log stdout
+  until_true 5 test -S "$work/$1/run/frr/$2.vty"
+}
+
+# tell NS COMMAND...: what an operator types into FRR's shell
+tell() {
+  local words=() word
+  for word in "${@:2}"; do words+=(-c "$word"); done
+  in_own "$1" vtysh "${words[@]}"
+}
+
+# legs: the VM routes between the network and a second cable behind it, on which it wears the same MAC
+#
+#   hf-rec-net net0 ───── vm0 hf-rec-vm vm1 ───── far0 hf-rec-far
+#   192.0.2.1            .10            198.51.100.10        .9
+#   2001:db8:2::1        ::10        2001:db8:3::10         ::9
+legs() {
+  pair
+  namespace $FAR
+  wire $VM vm1 $VM_MAC $FAR far0 $FAR_MAC
+  in_ns $VM sysctl -qw net.ipv4.ip_forward=1
+  ip -n $VM address add 198.51.100.10/24 dev vm1
+  ip -n $FAR address add $FAR4/24 dev far0
+  ip -n $FAR route add default via 198.51.100.10
+  if [ -z "${QUIET6:-}" ]; then
+    in_ns $VM sysctl -qw net.ipv6.conf.all.forwarding=1
+    ip -n $VM address add 2001:db8:3::10/64 dev vm1 nodad
+    ip -n $FAR address add $FAR6/64 dev far0 nodad
+    ip -n $FAR route add default via 2001:db8:3::10
+    sleep 3
+  fi
+}
+
 # until_true SECONDS COMMAND...: polls
 until_true() {
   local tries=$(($1 * 20))
@@ -127,7 +182,8 @@ stop_recording() {
   wait "$recorder" 2>/dev/null || true
   # dumpcap writes processor and kernel of the recording machine into the file; through pcap and back leaves the packets alone.
   if [[ $recorded == *.pcapng ]]; then
-    editcap -F nsecpcap "$recorded" "$work/packets.pcap"
+    reordercap "$recorded" "$work/ordered.pcapng" >/dev/null # several interfaces come in turns
+    editcap -F nsecpcap "$work/ordered.pcapng" "$work/packets.pcap"
     editcap -F pcapng "$work/packets.pcap" "$recorded"
   fi
   chmod 644 "$recorded"

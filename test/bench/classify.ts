@@ -1,12 +1,14 @@
 import { Classifier, compileGeneration } from '../../classifier/classifier.ts';
 import { compileMatcher } from '../../classifier/compile.ts';
 import { LinearMatcher } from '../../classifier/linear.ts';
+import { LiveState } from '../../classifier/live-state.ts';
 import { parse } from '../../classifier/parse.ts';
 import { Parsed } from '../../classifier/parsed.ts';
 import { SHIPPED_SETS, shippedRules } from '../../rules/load.ts';
 import type { RuleSet } from '../../rules/rule.ts';
-import { FrameMaker, Random } from '../support/arbitrary-rules.ts';
+import { FrameMaker } from '../support/frame-maker.ts';
 import { LARGE_SHAPES, largeRuleSet } from '../support/large-rules.ts';
+import { Random } from '../support/random.ts';
 import type { Reporter } from './figures.ts';
 import { traceFrames } from './frames.ts';
 import { FRAMES, frameFor, measure, smallRuleSet } from './matcher.ts';
@@ -21,7 +23,8 @@ export async function classifyBench(report: Reporter): Promise<void> {
   for (const name of SHIPPED_SETS) {
     const { ruleSet } = await shippedRules(name);
     const compiled = compileGeneration(1, ruleSet);
-    const tasks = [compiled, { ...compiled, matcher: new LinearMatcher(ruleSet) }].map((generation) => {
+    const outbound = { ...compiled.outbound, matcher: new LinearMatcher(ruleSet.outbound, compiled.live) };
+    const tasks = [compiled, { ...compiled, outbound }].map((generation) => {
       const classifier = new Classifier(generation, true);
       const parsed = new Parsed();
       let nowNs = 0;
@@ -67,7 +70,7 @@ export async function matcherBench(report: Reporter): Promise<void> {
 function matcherFigures(report: Reporter, name: string, ruleSet: RuleSet, isJudged: boolean): void {
   const { slab } = new FrameMaker(ruleSet);
   const random = new Random(99);
-  const matcher = compileMatcher(ruleSet);
+  const matcher = compileMatcher(ruleSet.outbound, new LiveState(ruleSet.sets));
   const rules = ruleSet.outbound;
   const kinds = { 'any rule': () => random.pick(rules), 'the first': () => rules[0]!, 'the last': () => rules.at(-1)! };
   for (const [which, rule] of Object.entries(kinds)) {

@@ -2,11 +2,15 @@
 import { fileURLToPath } from 'node:url';
 import { compileMatcher } from '../../classifier/compile.ts';
 import { LinearMatcher } from '../../classifier/linear.ts';
+import { LiveState } from '../../classifier/live-state.ts';
 import type { Matcher } from '../../classifier/matcher.ts';
 import { L3, L4, Parsed } from '../../classifier/parsed.ts';
 import type { FieldMatch, Match, Rule, RuleSet } from '../../rules/rule.ts';
-import { FIELD_NAMES, FrameMaker, match, Random, ruleSetOf, setField } from '../support/arbitrary-rules.ts';
+import { match, ruleSetOf } from '../support/arbitrary-rules.ts';
+import { PARSED_FIELDS, setField } from '../support/frame-fields.ts';
+import { FrameMaker } from '../support/frame-maker.ts';
 import { LARGE_SHAPES, largeRuleSet } from '../support/large-rules.ts';
+import { Random } from '../support/random.ts';
 
 /** So many that no branch predictor learns their order. */
 export const FRAMES = 1 << 14;
@@ -22,7 +26,7 @@ export function frameFor(rule: Rule, random: Random): Parsed {
   const isTcp = fields.some((one) => one.field.startsWith('tcp'));
   p.l3 = isIp6 ? L3.ip6 : L3.ip4;
   p.l4 = isTcp ? L4.tcp : L4.udp;
-  for (const field of FIELD_NAMES) setField(p, field, random.bits(field.endsWith('port') ? 16 : 8));
+  for (const field of PARSED_FIELDS) setField(p, field, random.bits(field.endsWith('port') ? 16 : 8));
   p.src0 = Number(BigInt.asIntN(32, random.bits(32)));
   p.dst0 = Number(BigInt.asIntN(32, random.bits(32)));
   p.etherType = isIp6 ? 0x86dd : 0x0800;
@@ -73,16 +77,19 @@ export function smallRuleSet(count: number): RuleSet {
 
 function run(name: string, ruleSet: RuleSet, withLinear: boolean): void {
   const slab = new FrameMaker(ruleSet).slab;
+  const live = new LiveState(ruleSet.sets);
   const random = new Random(99);
   const start = performance.now();
-  const matcher = compileMatcher(ruleSet);
+  const matcher = compileMatcher(ruleSet.outbound, live);
   const buildMs = performance.now() - start;
   const rules = ruleSet.outbound;
   const any = Array.from({ length: FRAMES }, () => frameFor(random.pick(rules), random));
   const last = Array.from({ length: FRAMES }, () => frameFor(rules.at(-1)!, random));
   const first = Array.from({ length: FRAMES }, () => frameFor(rules[0]!, random));
   const none = Array.from({ length: FRAMES }, () => frameFor(ruleSetOf([[]]).outbound[0]!, random));
-  const linear = withLinear ? measure(new LinearMatcher(ruleSet), any.slice(0, 8 * WINDOW), slab).toFixed(0) : '-';
+  const linear = withLinear
+    ? measure(new LinearMatcher(ruleSet.outbound, live), any.slice(0, 8 * WINDOW), slab).toFixed(0)
+    : '-';
   const cells = [any, first, last, none].map((frames) => measure(matcher, frames, slab).toFixed(1).padStart(7));
   const size = `${(matcher.sizeBytes / 1024).toFixed(0)} KiB`;
   console.log(

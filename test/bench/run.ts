@@ -1,5 +1,6 @@
 /** Runs the benchmarks: `npx tsx test/bench/run.ts [only=NAME]`. A missed target is printed, never an error. */
 import { availableParallelism, cpus, loadavg } from 'node:os';
+import { appsBench } from './apps.ts';
 import { classifyBench, matcherBench } from './classify.ts';
 import { Reporter } from './figures.ts';
 import { holdBench } from './hold.ts';
@@ -10,6 +11,7 @@ const BENCHES: Readonly<Record<string, (report: Reporter) => void | Promise<void
   parse: parseBench,
   classify: classifyBench,
   matcher: matcherBench,
+  apps: appsBench,
   hold: holdBench,
   offline: offlineBench,
   startup: startupBench,

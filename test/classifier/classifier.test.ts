@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Classifier, compileGeneration, type Generation } from '../../classifier/classifier.ts';
+import { Classifier, compileGeneration, type Direction, type Generation } from '../../classifier/classifier.ts';
 import { parse } from '../../classifier/parse.ts';
 import { Parsed } from '../../classifier/parsed.ts';
 import { REASON_NAMES, REASON_TEXTS, VERDICT_NAMES } from '../../classifier/verdict.ts';
@@ -8,9 +8,10 @@ import { internetChecksum } from '../../pcaps/build-bytes.ts';
 import { parseRules } from '../../rules/parse.ts';
 import { FRAME_OFFSET, place } from '../support/parse-frame.ts';
 
-function generationOf(rules: string, number = 1): Generation {
+function generationOf(rules: string, number = 1, inbound?: string, sets = ''): Generation {
+  const block = inbound === undefined ? '' : `inbound {\n${inbound}\n}\n`;
   const { ruleSet, errors } = parseRules(
-    `class data pass\nclass control hold\noutbound {\n${rules}\n}\n`,
+    `class data pass\nclass control hold\n${sets}\noutbound {\n${rules}\n}\n${block}`,
     'test.rules',
   );
   if (ruleSet === null) throw new Error(JSON.stringify(errors));
@@ -28,8 +29,9 @@ class Judge {
   readonly classifier: Classifier;
   nowNs = 5e18;
 
-  constructor(rules: string, verifyChecksums = false) {
-    this.classifier = new Classifier(generationOf(rules), verifyChecksums);
+  constructor(rules: string | Generation, verifyChecksums = false, direction: Direction = 'outbound') {
+    const generation = typeof rules === 'string' ? generationOf(rules) : rules;
+    this.classifier = new Classifier(generation, verifyChecksums, direction);
   }
 
   see(bytes: Uint8Array, wireLength = bytes.length): Judgement {
@@ -146,11 +148,11 @@ describe('a frame of an unknown EtherType', () => {
   });
 });
 
-test('a frame whose application evidence was not captured is held as truncated', () => {
+test('a frame whose application evidence was not captured is held as undecided', () => {
   const judge = new Judge('app sip drop\ndefault pass');
   const whole = ip4().udp(5060, 5060).payload('INVITE sip:bob@example.com SIP/2.0\r\n').build();
   expect(judge.see(whole)).toEqual(byRule('drop', 0));
-  expect(judge.see(whole.subarray(0, 46), whole.length)).toEqual(heldBecause('truncated'));
+  expect(judge.see(whole.subarray(0, 46), whole.length)).toEqual(heldBecause('undecided'));
 });
 
 describe('an IPv4 header checksum', () => {
@@ -264,7 +266,7 @@ describe('fragments', () => {
       .udp(1, 2, { length: 999 })
       .payload('INVITE sip:b@c.d')
       .build();
-    expect(judge.see(first.subarray(0, 48), first.length)).toEqual(heldBecause('truncated'));
+    expect(judge.see(first.subarray(0, 48), first.length)).toEqual(heldBecause('undecided'));
     expect(judge.see(piece(7, 24, false))).toEqual(heldBecause('fragment'));
   });
 
@@ -349,6 +351,156 @@ describe('a frame is ordered', () => {
     expect(orderedAfter(new Uint8Array(3))).toBe(true);
     expect(orderedAfter(udp(2))).toBe(false);
     expect(orderedAfter(ip4().tcp(1, 2).truncateTo(40).build())).toBe(true);
+  });
+});
+
+describe('a rule that asks for order', () => {
+  const rules = 'udp dport 1 class data ordered\nudp dport 2 class control ordered\nudp dport 3 pass\ndefault drop';
+  const orderedAfter = (judge: Judge, bytes: Uint8Array) => {
+    judge.see(bytes);
+    return judge.classifier.ordered;
+  };
+
+  test('has it for the UDP frames that it decides about, and only for those', () => {
+    const judge = new Judge(rules);
+    expect([1, 2, 3, 4, 1].map((dport) => orderedAfter(judge, udp(dport)))).toEqual([true, true, false, false, true]);
+    expect(orderedAfter(judge, ip4().udp(9, 1).truncateTo(40).build())).toBe(false);
+    judge.classifier.swap(generationOf('default pass', 2));
+    expect(orderedAfter(judge, udp(1))).toBe(false);
+  });
+
+  test('has it for the fragments of a datagram, first and later', () => {
+    const judge = new Judge(rules);
+    const piece = (id: number, offset: number, dport: number) => {
+      const builder = frame().eth().ip4({ id, fragOffset: offset, moreFrags: true, proto: 17 });
+      return offset === 0
+        ? builder.udp(1000, dport, { length: 999 }).payload('12345678').build()
+        : builder.payload('abcdefgh').build();
+    };
+    expect([0, 16, 24].map((offset) => orderedAfter(judge, piece(7, offset, 1)))).toEqual([true, true, true]);
+    expect([0, 16].map((offset) => orderedAfter(judge, piece(8, offset, 3)))).toEqual([false, false]);
+  });
+});
+
+describe('a rule under the TCP guard', () => {
+  const tcp = (dport: number) => ip4().tcp(1000, dport).build();
+
+  test('that would pass holds instead, with a reason of its own', () => {
+    const judge = new Judge('tcp dport 1 class data guard\ntcp dport 2 pass\ndefault class data guard ordered');
+    expect(judge.see(tcp(1))).toEqual(byRule('hold', 0, 'guard'));
+    expect(judge.see(tcp(2))).toEqual(byRule('pass', 1));
+    expect(judge.see(tcp(3))).toEqual(byRule('hold', 2, 'guard'));
+    expect(judge.see(udp(1))).toEqual(byRule('hold', 2, 'guard'));
+    expect(judge.classifier.ordered).toBe(true);
+  });
+
+  test('that holds anyway holds for its own reason', () => {
+    const judge = new Judge('tcp dport 1 class control guard\ndefault class control guard');
+    expect(judge.see(tcp(1))).toEqual(byRule('hold', 0));
+    expect(judge.see(tcp(2))).toEqual(byRule('hold', 1, 'default'));
+  });
+});
+
+describe('inbound', () => {
+  const block = 'udp dport 1 pass\nudp dport 2 drop\ntcp dport 0-65535 class data';
+  const piece = (offset: number, dport: number, more = true) => {
+    const builder = frame().eth().ip4({ id: 7, fragOffset: offset, moreFrags: more, proto: 17 });
+    return offset === 0
+      ? builder.udp(1000, dport, { length: 999 }).payload('12345678').build()
+      : builder.payload('abcdefgh').build();
+  };
+  const inbound = (rules: string, checksums = false) =>
+    new Judge(generationOf('default drop', 1, rules), checksums, 'inbound');
+  const droppedBecause = (reason: string): Judgement => ({ ...heldBecause(reason), verdict: 'drop' });
+
+  test('without a block everything passes, whatever it is', () => {
+    const judge = new Judge(generationOf('default drop'), true, 'inbound');
+    expect(judge.classifier.block).toBeNull();
+    for (const bytes of [udp(1), new Uint8Array(3), piece(16, 0), ip4().truncateTo(20).build()]) {
+      expect(judge.see(bytes)).toEqual(byRule('pass', -1, 'inbound'));
+    }
+  });
+
+  test('the block’s own rules decide, and what none of them matches passes', () => {
+    const judge = inbound(block);
+    expect(judge.see(udp(1))).toEqual(byRule('pass', 0));
+    expect(judge.see(udp(2))).toEqual(byRule('drop', 1));
+    expect(judge.see(ip4().tcp(1, 2).build())).toEqual(byRule('pass', 2));
+    expect(judge.see(udp(3))).toEqual(byRule('pass', -1, 'inbound'));
+    expect(inbound('udp dport 1 pass\ndefault drop').see(udp(3))).toEqual(byRule('drop', 1, 'default'));
+  });
+
+  test('what cannot be classified is dropped with its reason', () => {
+    const judge = inbound(block, true);
+    expect(judge.see(new Uint8Array(13))).toEqual(droppedBecause('truncated'));
+    expect(judge.see(ip4().udp(1, 1, { length: 7 }).build())).toEqual(droppedBecause('malformed'));
+    expect(judge.see(frame().eth({ type: 0x88cc }).build())).toEqual(droppedBecause('unknown-ethertype'));
+    expect(judge.see(frame().eth().ip4({ checksum: 1 }).udp(1, 1).build())).toEqual(droppedBecause('bad-checksum'));
+    expect(judge.see(piece(16, 0))).toEqual(droppedBecause('fragment-unknown'));
+  });
+
+  test('later fragments share what became of their first', () => {
+    for (const [dport, expected] of [
+      [1, byRule('pass', 0, 'fragment')],
+      [2, byRule('drop', 1, 'fragment')],
+      [3, byRule('pass', -1, 'fragment')],
+    ] as const) {
+      const judge = inbound(block);
+      judge.see(piece(0, dport));
+      expect(judge.see(piece(16, 0))).toEqual(expected);
+      expect(judge.see(piece(16, 0))).toEqual(droppedBecause('fragment-overlap'));
+    }
+  });
+
+  test('a block comes and goes with the rules', () => {
+    const judge = inbound(block);
+    judge.see(piece(0, 1));
+    judge.classifier.swap(generationOf('default drop', 2));
+    expect(judge.see(udp(2))).toEqual(byRule('pass', -1, 'inbound'));
+    judge.classifier.swap(generationOf('default drop', 3, block));
+    expect(judge.see(udp(2))).toEqual(byRule('drop', 1));
+    expect(judge.see(piece(16, 0))).toEqual(droppedBecause('fragment-unknown'));
+  });
+});
+
+describe('what rules look up', () => {
+  const sets = 'set media { type inet_service; flags timeout; }';
+
+  test('in a dynamic set is what it holds at the time of the frame, in both directions', () => {
+    const generation = generationOf('udp dport @media pass\ndefault hold', 1, 'udp dport @media drop', sets);
+    const judges = [new Judge(generation), new Judge(generation, false, 'inbound')] as const;
+    const see = (nowNs: number) =>
+      judges.map((judge) => {
+        judge.nowNs = nowNs;
+        return judge.see(udp(7)).verdict;
+      });
+    expect(see(5e18)).toEqual(['hold', 'pass']);
+    generation.live.set('media')!.add([{ low: 7n, high: 7n }], 4096, 5e18);
+    expect(see(5e18)).toEqual(['pass', 'drop']);
+    expect(see(5e18 + 3072)).toEqual(['pass', 'drop']);
+    expect(see(5e18 + 4096)).toEqual(['hold', 'pass']);
+  });
+
+  test('among declared flows is what the host has declared, for the class of the rule', () => {
+    const generation = generationOf('udp dport 7 declared class data\ndefault hold');
+    const judge = new Judge(generation);
+    const flow = {
+      ipVersion: 4,
+      src: 0xc000_0201n,
+      dst: 0xc633_6402n,
+      protocol: 17,
+      srcPort: 1000,
+      dstPort: 7,
+      vlanId: null,
+    } as const;
+    expect(judge.see(udp(7))).toEqual(byRule('hold', 1, 'default'));
+    const { declared } = generation.live;
+    const handle = declared.declare(flow, 'control', null, judge.nowNs)!;
+    expect(judge.see(udp(7)).verdict).toBe('hold');
+    declared.declare(flow, 'data', null, judge.nowNs);
+    expect(judge.see(udp(7))).toEqual(byRule('pass', 0));
+    declared.remove(handle, judge.nowNs);
+    expect(judge.see(udp(7))).toEqual(byRule('pass', 0));
   });
 });
 

@@ -56,10 +56,10 @@ class Judge {
 
   seen(p: Parsed, decision = 7): string {
     if (p.fragOffset === 0) {
-      const held = this.table.begin(p, decision, this.nowNs);
+      const held = this.table.begin(p, decision, Float64Array.of(this.nowNs));
       return held === 0 ? `rule ${decision}` : REASON_NAMES[held]!;
     }
-    const held = this.table.follow(p, this.nowNs);
+    const held = this.table.follow(p, Float64Array.of(this.nowNs));
     return held === 0 ? `rule ${this.table.decision}` : REASON_NAMES[held]!;
   }
 }

@@ -49,12 +49,13 @@ describe('an IPv6 packet', () => {
       dst: '::',
       proto: -1,
       nextHeader: -1,
+      l4At: -1,
     });
   });
 
   test('whose header the frame does not hold is truncated and says nothing', () => {
     const bytes = frame().eth().ip6().build();
-    const cut = { ...IP6_ONLY, problem: 'truncated', src: '::', dst: '::', proto: -1, nextHeader: -1 };
+    const cut = { ...IP6_ONLY, problem: 'truncated', src: '::', dst: '::', proto: -1, nextHeader: -1, l4At: -1 };
     expect(fieldsOf(bytes.subarray(0, 53))).toEqual(cut);
     expect(fieldsOf(bytes.subarray(0, 14))).toEqual(cut);
     expect(fieldsOf(bytes)).toEqual(IP6_ONLY);
@@ -120,7 +121,7 @@ describe('an IPv6 header chain', () => {
   test('ends at the first header that is no extension', () => {
     for (const proto of [50, 59, 135, 139, 140, 253, 4, 41]) {
       const bytes = frame().eth().ip6().hopopts({ next: proto }).payload(new Uint8Array(16)).build();
-      expect(fieldsOf(bytes)).toEqual({ ...IP6_ONLY, nextHeader: 0, proto });
+      expect(fieldsOf(bytes)).toEqual({ ...IP6_ONLY, nextHeader: 0, proto, l4At: 62 });
     }
   });
 
@@ -131,7 +132,13 @@ describe('an IPv6 header chain', () => {
       return udp(builder);
     };
     expect(fieldsOf(chain(128))).toEqual(datagramBehind(1024, 60));
-    expect(fieldsOf(chain(129))).toEqual({ ...IP6_ONLY, problem: 'too-many-headers', nextHeader: 60, proto: 60 });
+    expect(fieldsOf(chain(129))).toEqual({
+      ...IP6_ONLY,
+      problem: 'too-many-headers',
+      nextHeader: 60,
+      proto: 60,
+      l4At: -1,
+    });
   });
 
   test('that ends beyond the packet is truncated, though the frame has padding', () => {
@@ -143,22 +150,22 @@ describe('an IPv6 header chain', () => {
 
   test('with less than 8 bytes left in the packet is truncated, though the frame has padding', () => {
     const bytes = frame().eth().ip6({ next: 60 }).payload('1234567').padTo(80).build();
-    expect(fieldsOf(bytes)).toEqual({ ...IP6_ONLY, problem: 'truncated', proto: 60, nextHeader: 60 });
+    expect(fieldsOf(bytes)).toEqual({ ...IP6_ONLY, problem: 'truncated', proto: 60, nextHeader: 60, l4At: -1 });
     const fits = frame()
       .eth()
       .ip6({ next: 60 })
       .payload(numbers([1, 253], [7, 0]))
       .padTo(80)
       .build();
-    expect(fieldsOf(fits)).toEqual({ ...IP6_ONLY, proto: 253, nextHeader: 60 });
+    expect(fieldsOf(fits)).toEqual({ ...IP6_ONLY, proto: 253, nextHeader: 60, l4At: 62 });
   });
 
   test('that a capture has cut is truncated', () => {
     const whole = udp(frame().eth().ip6().hopopts().dstopts());
     const cut = (length: number) => fieldsOf(whole.subarray(0, length), whole.length);
-    expect(cut(61)).toEqual({ ...IP6_ONLY, problem: 'truncated', nextHeader: 0, proto: 0 });
-    expect(cut(62)).toEqual({ ...IP6_ONLY, problem: 'truncated', nextHeader: 0, proto: 60 });
-    expect(cut(69)).toEqual({ ...IP6_ONLY, problem: 'truncated', nextHeader: 0, proto: 60 });
+    expect(cut(61)).toEqual({ ...IP6_ONLY, problem: 'truncated', nextHeader: 0, proto: 0, l4At: -1 });
+    expect(cut(62)).toEqual({ ...IP6_ONLY, problem: 'truncated', nextHeader: 0, proto: 60, l4At: -1 });
+    expect(cut(69)).toEqual({ ...IP6_ONLY, problem: 'truncated', nextHeader: 0, proto: 60, l4At: -1 });
     expect(cut(70)).toMatchObject({ problem: 'truncated', proto: 17, l4: 'udp', l4At: 70 });
     const long = udp(
       frame()
@@ -171,12 +178,13 @@ describe('an IPv6 header chain', () => {
       problem: 'truncated',
       nextHeader: 60,
       proto: 17,
+      l4At: -1,
     });
     expect(fieldsOf(long.subarray(0, 78), long.length)).toMatchObject({ problem: 'truncated', l4: 'udp', l4At: 78 });
   });
 
   test('of a packet that ends with it has nothing behind it', () => {
-    expect(fieldsOf(frame().eth().ip6().dstopts().build())).toEqual({ ...IP6_ONLY, nextHeader: 60 });
+    expect(fieldsOf(frame().eth().ip6().dstopts().build())).toEqual({ ...IP6_ONLY, nextHeader: 60, l4At: 62 });
     expect(fieldsOf(frame().eth().ip6().dstopts({ next: 17 }).build())).toMatchObject({
       problem: 'malformed',
       l4: 'udp',
@@ -214,6 +222,7 @@ describe('an IPv6 fragment', () => {
       isFragment: 1,
       fragId: 7,
       fragLength: 8,
+      l4At: -1,
     });
   });
 
@@ -227,6 +236,7 @@ describe('an IPv6 fragment', () => {
       isFragment: 1,
       fragId: 7,
       fragLength: 3,
+      l4At: -1,
     });
   });
 
@@ -261,6 +271,7 @@ describe('an IPv6 fragment', () => {
       moreFrags: 1,
       isFragment: 1,
       fragId: 1,
+      l4At: -1,
     });
   });
 

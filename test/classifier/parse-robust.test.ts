@@ -49,6 +49,20 @@ const KINDS: Readonly<Record<string, Uint8Array>> = {
   'first IPv6 fragment': frame().eth().ip6().fragment({ more: true }).tcp(1, 2).payload('1234').build(),
   'middle IPv6 fragment': frame().eth().ip6().fragment({ offset: 24, more: true }).payload(data).build(),
   'IPv4 offload': frame().eth().ip4({ totalLength: 0 }).tcp(1, 2).payload(data).build(),
+  'IPv4 beneath three labels': frame()
+    .eth()
+    .mpls(1)
+    .mpls(2)
+    .mpls(3)
+    .ip4({ options: data })
+    .udp(1, 2)
+    .payload(data)
+    .build(),
+  'IPv6 beneath a label': frame().eth().vlan(1).mpls(1, { type: 0x8848 }).ip6().dstopts().tcp(1, 2).build(),
+  'pseudowire beneath labels': frame().eth().mpls(1).mpls(2).eth({ dst: '46:00:00:20:00:01' }).payload(data).build(),
+  'IPv4 in a PPPoE session': frame().eth().pppoe().ip4().tcp(1, 2).payload(data).build(),
+  'IPv6 in a PPPoE session': frame().eth().vlan(1).pppoe().ip6().udp(1, 2).payload(data).build(),
+  'LCP in a PPPoE session': frame().eth().pppoe({ protocol: 0xc021 }).payload(data).build(),
   jumbogram: frame().eth().ip6({ payloadLength: 0 }).hopopts({ options: jumboOption }).tcp(1, 2).payload(data).build(),
 };
 const kinds = fc.constantFrom(...Object.values(KINDS));
@@ -65,7 +79,10 @@ const randomFrame = fc.oneof(
   fc.uint8Array({ maxLength: 120 }),
   // Random bytes behind a type that is parsed: most random frames would end at the type.
   fc
-    .tuple(fc.constantFrom(0x0800, 0x0806, 0x86dd, 0x8100, 0x88a8, 0x9100, 20), fc.uint8Array({ maxLength: 120 }))
+    .tuple(
+      fc.constantFrom(0x0800, 0x0806, 0x86dd, 0x8100, 0x88a8, 0x9100, 0x8847, 0x8848, 0x8864, 20),
+      fc.uint8Array({ maxLength: 120 }),
+    )
     .map(([type, bytes]) => frame().eth({ type }).payload(bytes).build()),
 );
 const anyFrame = fc.oneof(damagedFrame, randomFrame);
@@ -153,7 +170,7 @@ describe('any bytes as a frame', () => {
         slab.set(bytes, at);
         const p = new Parsed();
         parse(p, new DataView(slab.buffer), at, bytes.length, bytes.length + extra);
-        for (const name of ['l3Offset', 'l4Offset', 'payloadOffset'] as const) {
+        for (const name of ['networkOffset', 'l3Offset', 'l4Offset', 'payloadOffset'] as const) {
           if (p[name] >= 0) p[name] += FRAME_OFFSET - at;
         }
         p.offset = FRAME_OFFSET;
@@ -190,13 +207,16 @@ test('padding behind an IP packet changes nothing but the frame’s length', () 
     fc.property(anyFrame, fc.uint8Array({ minLength: 1, maxLength: 40 }), (bytes, padding) => {
       const bare = parsedOf(bytes);
       fc.pre(bare.problem === 0 && (bare.l3 === L3.ip4 || bare.l3 === L3.ip6));
+      // Beneath labels, IPv6 is only what ends with the frame.
+      fc.pre(bare.l3 === L3.ip4 || (bare.etherType !== 0x8847 && bare.etherType !== 0x8848));
       // Without an IP length there is no telling padding from payload.
       const told = bytes.length - (bare.l3Offset - bare.offset);
-      const length = bytes.subarray(bare.l3Offset - bare.offset);
-      const packet = bare.l3 === L3.ip4 ? length[2]! * 256 + length[3]! : length[4]! * 256 + length[5]! + 40;
+      const header = bytes.subarray(bare.l3Offset - bare.offset);
+      const packet = bare.l3 === L3.ip4 ? header[2]! * 256 + header[3]! : header[4]! * 256 + header[5]! + 40;
       fc.pre(packet !== (bare.l3 === L3.ip4 ? 0 : 40) && packet <= told);
       const padded = parsedOf(Buffer.concat([bytes, padding]));
-      expect(rawFields(padded)).toEqual({ ...rawFields(bare), length: bytes.length + padding.length });
+      const length = bytes.length + padding.length;
+      expect(rawFields(padded)).toEqual({ ...rawFields(bare), length, wireLength: length });
       compared++;
     }),
     { numRuns: 500 },

@@ -7,6 +7,7 @@ import { fieldsOf, IP4_ONLY, NOTHING, parsedOf } from '../support/parse-frame.ts
 function datagramBehind(before: number) {
   return {
     l3: 'ip4',
+    networkAt: 14 + before,
     l3At: 14 + before,
     src: '192.0.2.1',
     dst: '198.51.100.2',
@@ -41,11 +42,12 @@ describe('an Ethernet frame', () => {
       problem: 'truncated',
       dstMac: '00:00:00:00:00:00',
       srcMac: '00:00:00:00:00:00',
+      networkAt: -1,
     });
   });
 
   test('of an EtherType that is not parsed is no problem, whatever follows', () => {
-    expect(fieldsOf(frame().eth({ type: 0x8847 }).ip4().tcp(1, 2).build())).toEqual({ ...NOTHING, etherType: 0x8847 });
+    expect(fieldsOf(frame().eth({ type: 0x8846 }).ip4().tcp(1, 2).build())).toEqual({ ...NOTHING, etherType: 0x8846 });
   });
 
   test('tells where it lies and how long it is', () => {
@@ -171,16 +173,18 @@ describe('tags', () => {
       ...NOTHING,
       problem: 'too-many-headers',
       tags: [1, 2, 3, 4, 5, 6, 7, 8],
+      networkAt: -1,
     });
   });
 
   test('that the frame does not hold whole are truncated, and the type is not known', () => {
     const bytes = frame().eth().vlan(1).vlan(2).ip4().build();
-    expect(fieldsOf(bytes.subarray(0, 21))).toEqual({ ...NOTHING, problem: 'truncated', tags: [1] });
-    expect(fieldsOf(bytes.subarray(0, 17))).toEqual({ ...NOTHING, problem: 'truncated' });
+    expect(fieldsOf(bytes.subarray(0, 21))).toEqual({ ...NOTHING, problem: 'truncated', tags: [1], networkAt: -1 });
+    expect(fieldsOf(bytes.subarray(0, 17))).toEqual({ ...NOTHING, problem: 'truncated', networkAt: -1 });
     expect(fieldsOf(frame().eth().vlan(1, { type: 0x88cc }).build())).toEqual({
       ...NOTHING,
       tags: [1],
+      networkAt: 18,
       etherType: 0x88cc,
     });
   });
@@ -274,6 +278,7 @@ describe('an IPv4 packet', () => {
       ...NOTHING,
       etherType: 0x0800,
       ...datagramBehind(size),
+      networkAt: 14,
       l3At: 14,
     });
   });
@@ -328,12 +333,12 @@ describe('an IPv4 packet', () => {
 
   test.each([0, 3, 5, 6, 15])('of version %i is malformed', (version) => {
     const bytes = frame().eth().ip4({ version }).udp(1, 2).build();
-    expect(fieldsOf(bytes)).toEqual({ ...IP4_ONLY, problem: 'malformed', proto: -1, fragOffset: -1 });
+    expect(fieldsOf(bytes)).toEqual({ ...IP4_ONLY, problem: 'malformed', proto: -1, fragOffset: -1, l4At: -1 });
   });
 
   test.each([0, 1, 4])('with a header of %i words is malformed', (headerLength) => {
     const bytes = frame().eth().ip4({ headerLength }).udp(1, 2).build();
-    expect(fieldsOf(bytes)).toEqual({ ...IP4_ONLY, problem: 'malformed', proto: -1, fragOffset: -1 });
+    expect(fieldsOf(bytes)).toEqual({ ...IP4_ONLY, problem: 'malformed', proto: -1, fragOffset: -1, l4At: -1 });
   });
 
   test('shorter than its own header is malformed', () => {
@@ -342,9 +347,9 @@ describe('an IPv4 packet', () => {
         .eth()
         .ip4({ totalLength, options: new Uint8Array(4) })
         .build();
-    expect(fieldsOf(withLength(23))).toEqual({ ...IP4_ONLY, problem: 'malformed' });
-    expect(fieldsOf(withLength(1))).toEqual({ ...IP4_ONLY, problem: 'malformed' });
-    expect(fieldsOf(withLength(24))).toEqual(IP4_ONLY);
+    expect(fieldsOf(withLength(23))).toEqual({ ...IP4_ONLY, problem: 'malformed', l4At: -1 });
+    expect(fieldsOf(withLength(1))).toEqual({ ...IP4_ONLY, problem: 'malformed', l4At: -1 });
+    expect(fieldsOf(withLength(24))).toEqual({ ...IP4_ONLY, l4At: 38 });
   });
 
   test('whose options the frame does not hold is truncated', () => {
@@ -352,16 +357,24 @@ describe('an IPv4 packet', () => {
       .eth()
       .ip4({ options: new Uint8Array(8) })
       .build();
-    expect(fieldsOf(bytes)).toEqual(IP4_ONLY);
-    expect(fieldsOf(bytes.subarray(0, 41))).toEqual({ ...IP4_ONLY, problem: 'truncated' });
-    expect(fieldsOf(bytes.subarray(0, 41), bytes.length)).toEqual({ ...IP4_ONLY, problem: 'truncated' });
+    expect(fieldsOf(bytes)).toEqual({ ...IP4_ONLY, l4At: 42 });
+    expect(fieldsOf(bytes.subarray(0, 41))).toEqual({ ...IP4_ONLY, problem: 'truncated', l4At: -1 });
+    expect(fieldsOf(bytes.subarray(0, 41), bytes.length)).toEqual({ ...IP4_ONLY, problem: 'truncated', l4At: -1 });
     const offload = frame().eth().ip4({ headerLength: 6, totalLength: 0, proto: 17 }).payload('abc').build();
-    expect(fieldsOf(offload)).toEqual({ ...IP4_ONLY, problem: 'truncated', proto: 17 });
+    expect(fieldsOf(offload)).toEqual({ ...IP4_ONLY, problem: 'truncated', proto: 17, l4At: -1 });
   });
 
   test('whose header the frame does not hold is truncated and says nothing', () => {
     const bytes = frame().eth().ip4().build();
-    const cut = { ...IP4_ONLY, problem: 'truncated', src: '0.0.0.0', dst: '0.0.0.0', proto: -1, fragOffset: -1 };
+    const cut = {
+      ...IP4_ONLY,
+      problem: 'truncated',
+      src: '0.0.0.0',
+      dst: '0.0.0.0',
+      proto: -1,
+      fragOffset: -1,
+      l4At: -1,
+    };
     expect(fieldsOf(bytes.subarray(0, 33))).toEqual(cut);
     expect(fieldsOf(bytes.subarray(0, 14))).toEqual(cut);
   });
@@ -401,6 +414,7 @@ describe('an IPv4 fragment', () => {
       isFragment: 1,
       fragId: 0xbeef,
       fragLength: 16,
+      l4At: -1,
     });
   });
 
@@ -413,6 +427,7 @@ describe('an IPv4 fragment', () => {
       isFragment: 1,
       fragId: 5,
       fragLength: 3,
+      l4At: -1,
     });
   });
 

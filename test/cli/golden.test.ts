@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import type { ShippedSet } from '../../rules/load.ts';
 import { explainTrace, goldens, goldenText } from '../support/golden.ts';
 import { TRACES } from '../support/run-cli.ts';
 
@@ -20,7 +21,7 @@ interface Explained {
 }
 
 /** @returns the frames of the VM */
-async function sent(capture: string, rules: string): Promise<Explained[]> {
+async function sent(capture: string, rules: ShippedSet): Promise<Explained[]> {
   const lines = (await explainTrace(capture, rules)) as unknown as Explained[];
   return lines.filter(({ direction }) => direction === 'outbound');
 }
@@ -44,7 +45,7 @@ describe('the golden verdicts', () => {
 
 describe('what the table of captures says about the interesting frames', () => {
   it('ARP, neighbour discovery and MLD are held whatever tags they wear; only answers to pings pass', async () => {
-    for (const rules of ['default', 'telephony']) {
+    for (const rules of ['default', 'telephony'] as const) {
       const frames = await sent('arp-nd-vlan.pcap', rules);
       for (const vlans of ['[]', '[100]', '[200,100]']) {
         const talk = frames.filter((frame) => JSON.stringify(frame.vlans) === vlans);
@@ -58,19 +59,17 @@ describe('what the table of captures says about the interesting frames', () => {
     }
   });
 
-  it.each(['dhcp.pcap', 'dns.pcapng', 'http.pcap', 'tls.pcap', 'ssh.pcapng', 'offload.pcap.gz', 'sip-tcp-call.pcapng'])(
-    '%s: all that the VM says is control',
-    async (capture) => {
-      const frames = await sent(capture, 'default');
-      expect(frames.length).toBeGreaterThan(5);
-      expect(new Set(frames.map(({ verdict, class: name }) => `${verdict} ${name}`))).toEqual(
-        new Set(['hold control']),
-      );
-    },
-  );
+  it.each([
+    ...['dhcp.pcap', 'dns.pcapng', 'http.pcap', 'tls.pcap', 'ssh.pcapng', 'offload.pcap.gz', 'sip-tcp-call.pcapng'],
+    ...['bfd.pcap', 'dhcp-relay.pcapng', 'igmp-mld.pcap', 'pim.pcapng', 'quic.pcapng', 'wireguard.pcap'],
+  ])('%s: all that the VM says is control', async (capture) => {
+    const frames = await sent(capture, 'default');
+    expect(frames.length).toBeGreaterThan(5);
+    expect(new Set(frames.map(({ verdict, class: name }) => `${verdict} ${name}`))).toEqual(new Set(['hold control']));
+  });
 
   it('of a call, RTP passes and SIP, RTCP and ARP are held', async () => {
-    for (const rules of ['default', 'telephony']) {
+    for (const rules of ['default', 'telephony'] as const) {
       const frames = await sent('sip-rtp-call.pcapng', rules);
       const passed = frames.filter(({ verdict }) => verdict === 'pass');
       expect(passed).toHaveLength(351);
@@ -85,7 +84,7 @@ describe('what the table of captures says about the interesting frames', () => {
   });
 
   it('later fragments share the verdict of their first one', async () => {
-    for (const rules of ['default', 'telephony']) {
+    for (const rules of ['default', 'telephony'] as const) {
       const frames = await sent('fragments.pcapng', rules);
       const later = frames.filter(({ fragOffset }) => fragOffset !== null && fragOffset > 0);
       expect(later.length).toBeGreaterThan(20);
@@ -108,7 +107,8 @@ describe('what the table of captures says about the interesting frames', () => {
 
   it('UDP from a media l4Port that is no RTP is held by the shipped sets', async () => {
     for (const capture of ['iperf3.pcap', 'multicast-options.pcap']) {
-      for (const rules of ['default', 'telephony']) expect(verdictsOf(await sent(capture, rules))).toEqual(['hold']);
+      for (const rules of ['default', 'telephony'] as const)
+        expect(verdictsOf(await sent(capture, rules))).toEqual(['hold']);
     }
   });
 });

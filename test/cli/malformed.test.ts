@@ -159,7 +159,7 @@ describe('in this process', () => {
           expect(column).toBeGreaterThanOrEqual(1);
           expect(message).not.toContain('\n');
         }
-        if (errors.length > 0) expect(new RulesInvalidError(errors, source).message).not.toBe('');
+        if (errors.length > 0) expect(new RulesInvalidError(errors, new Map([['x', source]])).message).not.toBe('');
       }),
       { numRuns: 1000 },
     );

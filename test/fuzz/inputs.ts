@@ -56,9 +56,12 @@ function judge(frame: Uint8Array, generation: Generation, classifier: Classifier
   parse(p, slab.view, 0, frame.length, frame.length + dice.below(3) * dice.below(1500));
   classifier.classify(p, slab.view, 0);
   if (p.problem !== 0 || p.fragOffset > 0) return;
-  const linear = new LinearMatcher(generation.ruleSet).classify(p, slab.view);
-  const compiled = generation.matcher.classify(p, slab.view);
-  if (linear !== compiled) throw new Error(`linear says ${linear}, compiled says ${compiled}`);
+  for (const block of [generation.outbound, generation.inbound]) {
+    if (block === null) continue;
+    const linear = new LinearMatcher(block.rules, generation.live).classify(p, slab.view);
+    const compiled = block.matcher.classify(p, slab.view);
+    if (linear !== compiled) throw new Error(`linear says ${linear}, compiled says ${compiled}`);
+  }
 }
 
 function tryFrame(): void {

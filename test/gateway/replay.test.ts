@@ -17,6 +17,25 @@ import {
 
 const MS = 1e6;
 const generation = generationOfText(MIXED_RULES);
+/** Rules whose verdicts hang on time, on the direction and on what else a frame's class says. */
+const RICH_RULES = `
+class data    pass
+class control hold
+set media { type inet_service; flags timeout; elements = { 16384 timeout 150ms, 16385 } }
+outbound {
+  udp sport 53 udp length < 40               class data ordered
+  udp sport 53                               class control ordered
+  udp sport @media                           class data
+  tcp sport 9000 tcp flags & fin != 0        class data guard
+  tcp sport 9000 tcp flags & syn == 0        class data
+  default                                    class control
+}
+inbound {
+  udp dport 16384 udp length >= 40           drop
+  udp dport @media                           class data
+}
+`;
+const rich = generationOfText(RICH_RULES);
 const vm = new VmAddresses([VM_MAC]);
 
 const PLAIN: ReplayOptions & { drain: boolean } = {
@@ -65,8 +84,10 @@ function replayed(records: readonly CaptureRecord[], options: Partial<ReplayOpti
   return { run, left };
 }
 
-function expected(records: readonly CaptureRecord[], options: Partial<NaiveOptions>) {
-  const judge = new Judge(generation, vm);
+type ExpectOptions = Partial<NaiveOptions & Pick<ReplayOptions, 'generation'>>;
+
+function expected(records: readonly CaptureRecord[], options: ExpectOptions) {
+  const judge = new Judge(options.generation ?? generation, vm);
   const frames = records.map((record) => judge.judge(record));
   const naive = new NaiveReplay(frames, { ...PLAIN, ...options });
   const left = naive.departures.map(({ frame, atNs, epoch, reason }) => ({
@@ -78,7 +99,7 @@ function expected(records: readonly CaptureRecord[], options: Partial<NaiveOptio
   return { naive, left };
 }
 
-function expectEqual(records: readonly CaptureRecord[], options: Partial<NaiveOptions>): void {
+function expectEqual(records: readonly CaptureRecord[], options: ExpectOptions): void {
   const { naive, left } = expected(records, options);
   const { run, left: really } = replayed(records, options);
   const { counters } = run.vm;
@@ -90,6 +111,8 @@ function expectEqual(records: readonly CaptureRecord[], options: Partial<NaiveOp
     discarded: counters.get('discarded'),
     dropped: counters.get('dropped'),
     inbound: counters.get('inbound'),
+    inboundDropped: counters.get('inboundDropped'),
+    inboundPassed: counters.get('inboundPassed'),
     stillHeld: run.vm.stillHeld,
     peakFrames: run.vm.txBuffer.occupancy.peakFrames,
     peakBytes: run.vm.txBuffer.occupancy.peakBytes,
@@ -98,6 +121,8 @@ function expectEqual(records: readonly CaptureRecord[], options: Partial<NaiveOp
     reasons: counters.reasonsByName(),
   }).toEqual({
     ...naive.counts,
+    inboundDropped: naive.inboundDropped,
+    inboundPassed: naive.counts.inbound - naive.inboundDropped,
     stillHeld: naive.waiting.length,
     peakFrames: naive.peakFrames,
     peakBytes: naive.peakBytes,
@@ -114,6 +139,7 @@ function expectEqual(records: readonly CaptureRecord[], options: Partial<NaiveOp
 
 const schedules = fc.record({
   frames: timedFrames,
+  generation: fc.constantFrom(generation, rich),
   epochNs: fc.constantFrom(1 * MS, 10 * MS, 40 * MS, 100 * MS, 33_333_333),
   commitDelayNs: fc.constantFrom(0, 7 * MS, 20 * MS, 100 * MS, 250 * MS, 1000 * MS),
   failAtNs: fc.oneof(
@@ -157,7 +183,7 @@ describe('a replay', () => {
 
   test('lets nothing of an epoch out that was not committed when the VM failed', () => {
     // A frame that only waited behind another may leave before its own epoch commits: its verdict is pass.
-    const HELD_REASONS = ['default', 'truncated'];
+    const HELD_REASONS = ['default', 'truncated', 'guard'];
     fc.assert(
       fc.property(schedules, fc.integer({ min: 0, max: 2000 * MS }), ({ frames, ...options }, failAtNs) => {
         const { left, run } = replayed(recordsOf(frames), { ...options, failAtNs });
@@ -228,6 +254,38 @@ describe('a replay', () => {
     expect(left).toEqual([]);
     expect([run.frames, run.host.opened, run.host.sealed, run.host.committed]).toEqual([0, 0, 0, 0]);
     expect(run.delaysNs.percentiles(0.5)).toBeNull();
+  });
+});
+
+describe('a replay with an inbound block', () => {
+  test('passes and drops what the VM would get, at once, and counts it by rule and reason', () => {
+    const records = recordsOf(
+      [0, 10, 0, 10, 0].map((ms, i) => ({ kind: i === 1 ? 'media' : 'inbound', flow: i % 2, stepNs: ms * MS })),
+    );
+    // Serials make payloads of 7, 8, 9, … bytes; number 2 gets a long one.
+    records[2] = recordOf(replayFrame('inbound', 0, 30));
+    records[2].hasTime = false;
+    const { run } = replayed(records, { generation: rich });
+    const { counters, ruleCounters } = run.vm;
+    expect(
+      ['inbound', 'inboundPassed', 'inboundDropped', 'outbound'].map((name) => counters.get(name as 'inbound')),
+    ).toEqual([4, 3, 1, 1]);
+    const inbound = ruleCounters.list().filter(({ direction }) => direction === 'inbound');
+    expect(inbound.map(({ handle, class: name, verdict, frames }) => [handle, name, verdict, frames])).toEqual([
+      [7, null, 'drop', 1],
+      [8, 'data', 'pass', 3],
+    ]);
+    expect(counters.reasonsByName()).toEqual({ rule: 5 });
+  });
+
+  test('looks up what a set holds at the time of the frame', () => {
+    const at = (kind: 'media' | 'inbound', ms: number) => ({ kind, flow: 0, stepNs: ms * MS });
+    const records = recordsOf([at('media', 0), at('inbound', 149), at('media', 0), at('media', 1), at('inbound', 0)]);
+    const { run, left } = replayed(records, { generation: rich, epochNs: 1000 * MS });
+    expect(run.vm.counters.reasonsByName()).toEqual({ rule: 3, default: 1, inbound: 1 });
+    expect(left.map(({ reason }) => reason)).toEqual(['rule', 'rule', 'default']);
+    // The same rules again begin anew.
+    expect(replayed(records, { generation: rich }).run.vm.counters.reasonsByName()).toMatchObject({ rule: 3 });
   });
 });
 

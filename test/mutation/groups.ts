@@ -7,12 +7,13 @@ interface Group {
 }
 
 const classifier = (...names: readonly string[]) => names.map((name) => `classifier/${name}.ts`);
+const rules = (...names: readonly string[]) => names.map((name) => `rules/${name}.ts`);
 const gateway = (...names: readonly string[]) => names.map((name) => `gateway/${name}.ts`);
 
 /** Each runs by itself: with all tests at once a mutant of the parser would wait for the transmit buffer's model. */
 export const GROUPS: Readonly<Record<string, Group>> = {
   parser: {
-    mutate: classifier('parse', 'parse-ip6', 'parse-transport'),
+    mutate: classifier('parse', 'parse-arp', 'parse-ip4', 'parse-ip6', 'parse-mpls', 'parse-pppoe', 'parse-transport'),
     tests: ['test/classifier/parse*.test.ts'],
     env: {},
   },
@@ -22,9 +23,48 @@ export const GROUPS: Readonly<Record<string, Group>> = {
     env: {},
   },
   matcher: {
-    mutate: classifier('linear', 'compile', 'matcher', 'tree', 'program', 'interval'),
-    tests: ['test/classifier/{linear,compile,matcher}*.test.ts', 'test/classifier/classifier.test.ts'],
+    mutate: classifier(
+      'linear',
+      'compile',
+      'matcher',
+      'tree',
+      'program',
+      'interval',
+      'field',
+      'frame-value',
+      'raw',
+      'key',
+      'conditions',
+      'box',
+    ),
+    tests: [
+      'test/classifier/{linear,compile,matcher,tree,interval,program}*.test.ts',
+      'test/classifier/{match-kinds,classifier}.test.ts',
+    ],
     env: { HOLDFAST_RUNS: '0.15' },
+  },
+  checker: {
+    mutate: rules(
+      'check',
+      'region',
+      'cover-index',
+      'intervals',
+      'box',
+      'coordinates',
+      'together',
+      'work',
+      'claims',
+      'imagined',
+      'witness',
+      'broken-claims',
+    ),
+    tests: ['test/rules/check{,-boxes,-claims,-sound}.test.ts'],
+    env: { HOLDFAST_RUNS: '0.3' },
+  },
+  database: {
+    mutate: rules('database', 'edit', 'handles', 'statement'),
+    tests: ['test/rules/{database,statement}.test.ts'],
+    env: { HOLDFAST_RUNS: '0.3' },
   },
   gateway: {
     mutate: gateway('epoch', 'tx-buffer', 'occupancy', 'byte-ring', 'flow-order'),

@@ -61,6 +61,35 @@ describe('the frame builder', () => {
     );
   });
 
+  test('a label stack, of which only the last entry says that it is', () => {
+    const bytes = frame().eth().mpls(0xabcde, { trafficClass: 5, ttl: 255 }).mpls(16).ip4().build();
+    expect(hex(bytes.subarray(12, 23))).toBe('8847' + 'abcdeaff' + '00010140' + '45');
+    const told = frame().eth().mpls(3, { bottom: true, type: 0x8848 }).mpls(4, { bottom: false }).payload('x').build();
+    expect(hex(told.subarray(12))).toBe('8848' + '00003140' + '00004040' + '78');
+  });
+
+  test('a PPPoE session, whose length counts the PPP protocol number', () => {
+    expect(hex(frame().eth().pppoe({ session: 0x1234 }).ip4().build().subarray(12, 23))).toBe(
+      '8864' + '110012340016' + '0021' + '45',
+    );
+    expect(hex(frame().pppoe().ip6().build().subarray(0, 9))).toBe('11000001002a' + '0057' + '60');
+    expect(hex(frame().pppoe().payload('abc').build())).toBe('110000010005' + 'c021' + '616263');
+    const lies = frame().pppoe({ version: 2, type: 3, code: 9, length: 7, protocol: 0x0281 }).payload('x').build();
+    expect(hex(lies)).toBe('230900010007' + '0281' + '78');
+  });
+
+  test('SCTP chunks one after another, padded to 4 bytes', () => {
+    const bytes = frame().sctp(1, 2).chunk(3, { flags: 1, value: 'abcde' }).chunk(11).build();
+    expect(hex(bytes.subarray(12))).toBe('03010009' + '6162636465000000' + '0b000004');
+    expect(
+      hex(
+        frame()
+          .chunk(0, { length: 99, value: Uint8Array.of(7) })
+          .build(),
+      ),
+    ).toBe('00000063' + '07000000');
+  });
+
   test('IPv6 extension headers name one another and keep to 8 bytes', () => {
     const bytes = frame()
       .ip6()
@@ -154,14 +183,11 @@ describe('tshark on built frames', () => {
       frame().eth().ip6().hopopts().dstopts().udp(40_000, 40_001).payload('a'),
     ],
     ['eth:ethertype:ip:udplite:data', frame().eth().ip4().udplite(40_000, 40_001, { coverage: 8 }).payload('hello')],
-    [
-      'eth:ethertype:ip:sctp',
-      frame()
-        .eth()
-        .ip4()
-        .sctp(40_000, 40_001)
-        .payload(Uint8Array.of(11, 0, 0, 4)),
-    ],
+    ['eth:ethertype:ip:sctp', frame().eth().ip4().sctp(40_000, 40_001).chunk(11)],
+    ['eth:ethertype:mpls:ip:udp:data', frame().eth().mpls(100).mpls(200).ip4().udp(40_000, 40_001).payload('a')],
+    ['eth:ethertype:mpls:ipv6:udp:data', frame().eth().mpls(100).ip6().udp(40_000, 40_001).payload('a')],
+    ['eth:ethertype:pppoes:ppp:ip:udp:data', frame().eth().pppoe().ip4().udp(40_000, 40_001).payload('a')],
+    ['eth:ethertype:pppoes:ppp:ipv6:udp:data', frame().eth().pppoe().ip6().udp(40_000, 40_001).payload('a')],
     ['eth:ethertype:ip:dccp', frame().eth().ip4().dccp(40_000, 40_001).payload('hello')],
     ['eth:ethertype:ip:icmp:data', frame().eth().ip4().icmp({ rest: 0x0001_0002 }).payload('ping!')],
     ['eth:ethertype:ipv6:icmpv6:data', frame().eth().ip6().icmpv6({ rest: 0x0001_0002 }).payload('ping!')],

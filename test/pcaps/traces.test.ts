@@ -1,10 +1,8 @@
-import { execFile, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { tsharkFields, withoutTshark } from '../support/tshark.ts';
 
-const run = promisify(execFile);
 const PCAPS = fileURLToPath(new URL('../../pcaps/', import.meta.url));
 const VM_MAC = '52:54:00:00:02:10';
 
@@ -32,7 +30,6 @@ function provenance(): Row[] {
 
 const rows = provenance();
 const captures = readdirSync(`${PCAPS}traces`).filter((name) => /\.(pcap|pcapng|gz)$/.test(name));
-const withoutTshark = spawnSync('tshark', ['--version']).status === 0 ? null : 'tshark is not installed';
 
 describe('the captures in pcaps/traces', () => {
   it('each have exactly one row in the provenance table, and each row has its file', () => {
@@ -57,8 +54,8 @@ describe('the captures in pcaps/traces', () => {
 
   it.for(rows)('$file has the frames that its row counts, and as many from the VM', async (row, { skip }) => {
     if (withoutTshark !== null) skip(withoutTshark);
-    const { stdout } = await run('tshark', ['-r', `${PCAPS}traces/${row.file}`, '-T', 'fields', '-e', 'eth.src']);
-    const sources = stdout.trimEnd().split('\n');
+    const packets = await tsharkFields(`${PCAPS}traces/${row.file}`, ['eth.src']);
+    const sources = packets.map((packet) => packet['eth.src']);
     expect(sources).toHaveLength(row.frames);
     expect(sources.filter((mac) => mac === VM_MAC)).toHaveLength(row.outbound);
   });

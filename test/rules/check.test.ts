@@ -29,6 +29,39 @@ describe('a rule that an earlier one hides', () => {
     ['udp dport 5 hold', 'vlan id 0-4095 udp dport 5 pass'],
     ['app sip hold', 'app sip udp dport 5060 pass'],
     ['ip6 saddr 2001:db8::/32 hold', 'ip6 saddr 2001:db8::5 icmpv6 type 128 pass'],
+    ['ip saddr 10.0.0.0-10.0.0.9 hold', 'ip saddr 10.0.0.1-10.0.0.8 pass'],
+    ['ether saddr 02:00:00:00:00:00/24 hold', 'ether saddr 02:00:00:00:00:01 pass'],
+    ['ip dscp { 10, 46 } hold', 'ip dscp ef pass'],
+    ['ip ttl < 5 hold', 'ip ttl 4 pass'],
+    ['ip6 hoplimit > 4 hold', 'ip6 hoplimit 5 pass'],
+    ['meta length 0-100 hold', 'meta length 100 pass'],
+    ['frame length >= 60 hold', 'frame length 60 pass'],
+    ['meta l4proto { tcp, udplite } hold', 'udplite dport 5 pass'],
+    ['th sport 5 hold', 'udplite sport 5 pass'],
+    ['th sport 5 hold', 'dccp sport 5 pass'],
+    ['ip protocol igmp hold', 'igmp type 0x16 pass'],
+    ['sctp dport 0-65535 hold', 'sctp chunk init pass'],
+    ['ip frag-off & 0x4000 != 0 hold', 'ip frag-off & 0x4000 == 0x4000 ip ttl 5 pass'],
+    ['ip saddr & 255.255.0.0 == 10.1.0.0 hold', 'ip saddr 10.1.2.3 pass'],
+    ['ip saddr 10.1.0.0/16 hold', 'ip saddr & 255.255.255.0 == 10.1.2.0 pass'],
+    ['ip saddr & 255.0.0.255 == 10.0.0.1 hold', 'ip saddr & 255.0.0.255 == 10.0.0.1 udp dport 5 pass'],
+    ['ip ttl & 1 == 1 hold', 'ip ttl 5 pass'],
+    ['@th,16,16 0-9 hold', '@th,16,16 { 5, 7 } pass'],
+    ['@nh,0,8 & 0xf0 == 0x40 hold', '@nh,0,8 0x45 pass'],
+    ['ip saddr . udp dport { 10.0.0.0/8 . 1-9 } hold', 'ip saddr 10.0.0.1 udp dport 5 pass'],
+    ['ip saddr . udp dport { 10.0.0.1 . 1, 10.0.0.2 . 2-9 } hold', 'ip saddr 10.0.0.2 udp dport 5 pass'],
+    [
+      'ip saddr . udp dport { 10.0.0.1 . 1, 10.0.0.2 . 2-9 } hold',
+      'ip saddr . udp dport { 10.0.0.2 . 3, 10.0.0.1 . 1 } ip ttl 3 pass',
+    ],
+    [
+      'ip saddr . udp dport != { 10.0.0.1 . 1, 10.0.0.2 . 2 } hold',
+      'ip saddr . udp dport != { 10.0.0.2 . 2, 10.0.0.1 . 1 } ip ttl 3 pass',
+    ],
+    ['udp dport 1-9 hold', 'ip saddr . udp dport { 10.0.0.1 . 1, 10.0.0.2 . 9 } pass'],
+    ['app sip hold', 'app sip type request pass'],
+    ['app sip type != request hold', 'app sip type response udp dport 5 pass'],
+    ['declared class data', 'declared udp dport 5 class data'],
   ])('%s hides %s', (first, second) => {
     expect(warningsOf(first, second)).toEqual([`5: this rule is never reached: ${REACHED(4, first)}`]);
     // And never the other way round: the second selects fewer frames.
@@ -40,11 +73,29 @@ describe('a rule that an earlier one hides', () => {
     ['udp dport 5-6 hold', 'udp dport { 6, 5 } pass'],
     ['tcp flags syn hold', 'tcp flags & syn != 0 pass'],
     ['ip protocol udp udp dport 5 hold', 'udp dport 5 ip saddr 0.0.0.0/0 pass'],
+    ['ip saddr 10.0.0.0/8 hold', 'ip saddr & 255.0.0.0 == 10.0.0.0 pass'],
+    ['ip saddr . udp dport { 10.0.0.1 . 1 } hold', 'udp dport 1 ip saddr 10.0.0.1 pass'],
+    [
+      'ip saddr . udp dport { 10.0.0.1 . 1, 10.0.0.2 . 2 } hold',
+      'udp dport . ip saddr { 2 . 10.0.0.2, 1 . 10.0.0.1 } pass',
+    ],
+    [
+      'ip saddr . udp dport { 10.0.0.1 . 1-5, 10.0.0.1 . 6-9 } hold',
+      'ip saddr . udp dport { 10.0.0.1 . 1-5, 10.0.0.1 . 6-9 } pass',
+    ],
+    ['app sip type { request, response } hold', 'app sip type { response, request } pass'],
   ])('%s and %s select the same frames', (first, second) => {
     expect(warningsOf(first, second)).toEqual([
+      `5: this rule is never reached: it matches the same frames as line 4, '${first}', which holds them; this one asks for pass`,
+    ]);
+    expect(warningsOf(second, first)).toEqual([
+      `5: this rule is never reached: it matches the same frames as line 4, '${second}', which passes them; this one asks for hold`,
+    ]);
+    const again = second.replace('pass', 'hold');
+    expect(warningsOf(first, again)).toEqual([
       `5: this rule is never reached: it matches the same frames as line 4, '${first}'`,
     ]);
-    expect(warningsOf(second, first)).toHaveLength(1);
+    expect(warningsOf(second.replace('pass', 'drop'), first)[0]).toMatch(/, which drops them; this one asks for hold$/);
   });
 
   it.each([
@@ -58,6 +109,33 @@ describe('a rule that an earlier one hides', () => {
     ['tcp dport != 5 hold', 'udp dport 6 pass'],
     ['ip6 nexthdr udp hold', 'meta l4proto udp pass'],
     ['icmp type 8 hold', 'icmpv6 type 8 pass'],
+    ['ip saddr 10.0.0.0-10.0.0.9 hold', 'ip saddr 10.0.0.1-10.0.0.10 pass'],
+    ['ip saddr 10.0.0.1-10.0.0.9 hold', 'ip saddr 10.0.0.0-10.0.0.9 pass'],
+    ['ip dscp 46 hold', 'ip6 dscp 46 pass'],
+    ['ip ttl 5 hold', 'ip6 hoplimit 5 pass'],
+    ['meta length 0-100 hold', 'meta length 101 pass'],
+    ['meta length 50 hold', 'frame length 64 pass'],
+    ['sctp chunk 0-255 hold', 'sctp dport 5 pass'],
+    ['sctp chunk != init hold', 'sctp dport 5 pass'],
+    ['ether type 0x0800 hold', 'ip ttl 5 pass'],
+    ['ip saddr & 255.0.0.255 == 10.0.0.1 hold', 'ip saddr & 255.0.0.254 == 10.0.0.0 pass'],
+    ['ip saddr & 255.0.0.255 == 10.0.0.1 hold', 'ip daddr & 255.0.0.255 == 10.0.0.1 pass'],
+    ['@th,16,16 0-65535 hold', 'udp dport 5 pass'],
+    ['@th,16,16 5 hold', '@th,16,17 10 pass'],
+    ['@th,16,16 5 hold', '@nh,16,16 5 pass'],
+    ['@th,16,16 != 5 hold', 'udp dport 6 pass'],
+    ['ip saddr . udp dport { 10.0.0.1 . 1, 10.0.0.2 . 2 } hold', 'ip saddr 10.0.0.1 udp dport 2 pass'],
+    [
+      'ip saddr . udp dport { 10.0.0.1 . 1, 10.0.0.2 . 2 } hold',
+      'ip saddr . udp dport { 10.0.0.1 . 1, 10.0.0.3 . 2 } pass',
+    ],
+    ['ip saddr . udp dport != { 10.0.0.1 . 1 } hold', 'ip saddr 10.0.0.2 udp dport 2 pass'],
+    ['app sip type request hold', 'app sip type response pass'],
+    ['app sip type request hold', 'app http type request pass'],
+    ['app sip type != request hold', 'app != sip pass'],
+    ['declared class data', 'declared class control'],
+    ['declared hold', 'declared class data'],
+    ['udp dport 5 hold', 'declared class data'],
   ])('%s does not hide %s', (first, second) => {
     expect(warningsOf(first, second)).toEqual([]);
   });
@@ -94,6 +172,30 @@ describe('a rule that never matches', () => {
     ['tcp flags & syn == ack', "no value of 'tcp flags' satisfies its match"],
     ['udp dport != 0-65535', "no value of 'udp dport' satisfies its match"],
     ['app sip app != sip', "'app sip' and 'app != sip' exclude each other"],
+    ['app sip type request app sip type response', "its matches on 'app sip type' exclude each other"],
+    ['app sip type request app != sip', "'app sip type' and 'app != sip' exclude each other"],
+    ['udplite dport 5 udp dport 5', "'udplite dport' and 'udp dport' exclude each other"],
+    ['dccp dport 5 ip protocol tcp', "'dccp dport' and 'ip protocol' exclude each other"],
+    ['igmp type 5 ip6 saddr ::1', "'igmp type' and 'ip6 saddr' exclude each other"],
+    ['igmp type 5 icmp type 5', "'igmp type' and 'icmp type' exclude each other"],
+    ['sctp chunk init tcp dport 5', "'sctp chunk' and 'tcp dport' exclude each other"],
+    ['ip ttl 5 ip6 hoplimit 5', "'ip ttl' and 'ip6 hoplimit' exclude each other"],
+    ['ip frag-off & 0x2001 == 1 ip frag-off & 0x2001 == 0', "its matches on 'ip frag-off' exclude each other"],
+    ['@th,0,16 5 @th,0,16 6', "its matches on '@th,0,16' exclude each other"],
+    ['@th,0,16 5 arp operation 1', "'@th,0,16' and 'arp operation' exclude each other"],
+    [
+      'ip saddr . udp dport { 10.0.0.1 . 1, 10.0.0.2 . 2 } udp dport 3',
+      "'ip saddr . udp dport' and 'udp dport' exclude each other",
+    ],
+    [
+      'ip saddr . udp dport { 10.0.0.1 . 1, 10.0.0.2 . 2 } ip saddr 10.0.0.1 udp dport 2',
+      'none of its tuples fits its other matches',
+    ],
+    [
+      'ip saddr . udp dport { 10.0.0.1 . 1, 10.0.0.2 . 2 } ip saddr . udp dport != { 10.0.0.2 . 2, 10.0.0.1 . 1 }',
+      "its matches on 'ip saddr . udp dport' exclude each other",
+    ],
+    ['ether type { ip, arp } ip6 hoplimit 5', "'ether type' and 'ip6 hoplimit' exclude each other"],
   ])('%s', (matches, why) => {
     expect(warningsOf(`${matches} hold`)).toEqual([`4: this rule never matches: ${why}`]);
   });
@@ -103,8 +205,173 @@ describe('a rule that never matches', () => {
     'ether type 0x9000 vlan id 5',
     'th dport 5 meta l4proto dccp',
     'ether type != arp ip saddr 192.0.2.1',
+    'ether type 0x8847 ip saddr 192.0.2.1',
+    'ether type { ip, 0x8864 } ip6 hoplimit 5',
+    'ether type & 0xfff9 == 0x0800 arp operation 1',
+    '@ll,0,48 5 @nh,0,8 5 @th,0,8 5',
+    'ip saddr . udp dport { 10.0.0.1 . 1, 10.0.0.2 . 2 } ip saddr 10.0.0.1 udp dport 1',
+    'ip frag-off & 0x2001 == 1 ip frag-off & 0x4001 == 0',
+    'meta length 10 frame length 5',
   ])('%s may match', (matches) => {
     expect(warningsOf(`${matches} hold`)).toEqual([]);
+  });
+});
+
+describe('a rule that earlier ones hide together', () => {
+  const TOGETHER = 'this rule is never reached: all its frames match one of these:';
+
+  it.each([
+    [['udp dport 1-100 hold', 'udp dport 101-200 hold'], 'udp dport 1-200 pass'],
+    [['udp dport 0-100 hold', 'udp dport > 100 hold'], 'udp dport 0-65535 pass'],
+    [['ip protocol tcp hold', 'ip protocol != tcp hold'], 'ip saddr 10.0.0.1 pass'],
+    [['ip saddr 0.0.0.0/0 hold', 'ip6 saddr ::/0 drop'], 'udp dport 5 pass'],
+    [['tcp dport 5 hold', 'udp dport 5 hold'], 'th dport 5 meta l4proto { tcp, udp } pass'],
+    [['ether type ip hold', 'ether type != ip hold'], 'ip ttl 5 pass'],
+    [['ether type arp hold', 'ether type != arp hold'], 'vlan id 5 pass'],
+    [['ip saddr 0.0.0.0/0 hold', 'ether type != ip hold'], 'udp dport 5 pass'],
+    [
+      ['ip saddr 10.0.0.0/9 hold', 'ip saddr 10.128.0.0/9 udp dport 0-65535 hold'],
+      'ip saddr 10.0.0.0/8 udp dport 5 pass',
+    ],
+    [['ip ttl & 1 == 0 hold', 'ip ttl & 1 == 1 hold'], 'ip dscp 3 pass'],
+    [['@th,0,8 0-9 hold', '@th,0,8 > 9 hold'], '@th,0,8 & 3 == 2 pass'],
+    [['app sip hold', 'app != sip hold'], 'ip dscp 3 pass'],
+    [['udp dport 1 hold', 'udp dport 2 hold'], 'ip saddr . udp dport { 10.0.0.1 . 1, 10.0.0.2 . 2 } pass'],
+    [
+      ['ip saddr . udp dport { 10.0.0.1 . 1, 10.0.0.3 . 1 } hold', 'udp dport 2 hold'],
+      'ip saddr . udp dport { 10.0.0.1 . 1, 10.0.0.2 . 2 } pass',
+    ],
+  ])('%j hide %s', (first, last) => {
+    const [one, two] = first;
+    expect(warningsOf(...first, last)).toEqual([`6: ${TOGETHER} line 4, '${one}'; and line 5, '${two}'`]);
+    // Neither does it alone.
+    expect(warningsOf(one!, last)).toEqual([]);
+    expect(warningsOf(two!, last)).toEqual([]);
+  });
+
+  it.each([
+    [['udp dport 1-100 hold', 'udp dport 102-200 hold'], 'udp dport 1-200 pass'],
+    [['udp dport 2-100 hold', 'udp dport 101-200 hold'], 'udp dport 1-200 pass'],
+    [['udp dport 1-100 hold', 'udp dport 101-199 hold'], 'udp dport 1-200 pass'],
+    [['tcp dport 5 hold', 'udp dport 5 hold'], 'th dport 5 pass'],
+    [['udp dport 1-100 ip saddr 10.0.0.1 hold', 'udp dport 101-200 hold'], 'udp dport 1-200 pass'],
+    [['ether type ip hold', 'ip6 saddr ::/0 hold'], 'vlan id 5 pass'],
+    [['vlan id 0-4095 hold', 'ip saddr 0.0.0.0/0 hold'], 'udp dport 5 pass'],
+    [['@th,0,8 0-9 hold', '@th,0,8 > 9 hold'], 'udp dport 5 pass'],
+    [['udp dport 1 hold', 'udp dport 2 hold'], 'ip saddr . udp dport { 10.0.0.1 . 1, 10.0.0.2 . 3 } pass'],
+  ])('%j do not hide %s', (first, last) => {
+    expect(warningsOf(...first, last)).toEqual([]);
+  });
+
+  it('may be those for each network header that is known', () => {
+    const headers = ['ip ttl 0-255 hold', 'ip6 hoplimit 0-255 hold', 'arp operation 0-65535 hold'];
+    expect(warningsOf(...headers, 'app != sip pass')).toHaveLength(1);
+    expect(warningsOf(...headers, '@ll,0,8 5 pass')).toEqual([]);
+    expect(warningsOf(...headers.slice(0, 2), '@th,0,8 5 pass')).toHaveLength(1);
+  });
+
+  it('names three of them, in order, and counts the others', () => {
+    const ports = [3, 1, 5, 2, 4].map((port) => `udp dport ${port} hold`);
+    const named = "line 4, 'udp dport 3 hold'; line 5, 'udp dport 1 hold'; line 6, 'udp dport 5 hold'";
+    expect(warningsOf(...ports, 'udp dport 1-5 pass')).toEqual([`9: ${TOGETHER} ${named}; and 2 more`]);
+    expect(warningsOf(...ports.slice(0, 3), 'udp dport { 1, 3, 5 } pass')).toEqual([
+      `7: ${TOGETHER} line 4, 'udp dport 3 hold'; line 5, 'udp dport 1 hold'; and line 6, 'udp dport 5 hold'`,
+    ]);
+  });
+
+  it('leaves out those that have no part in it', () => {
+    const lines = [
+      'tcp dport 5 hold',
+      'udp dport 1 hold',
+      'udp dport 9 hold',
+      'udp dport 2 hold',
+      'udp dport 1-2 hold',
+    ];
+    expect(warningsOf(...lines)).toEqual([`8: ${TOGETHER} line 5, 'udp dport 1 hold'; and line 7, 'udp dport 2 hold'`]);
+  });
+
+  it('is found up to 256 of them', () => {
+    const ports = (count: number) => Array.from({ length: count }, (_, port) => `udp dport ${port} hold`);
+    expect(warningsOf(...ports(256), 'udp dport 0-255 pass')).toHaveLength(1);
+    expect(warningsOf(...ports(257), 'udp dport 0-256 pass')).toHaveLength(0);
+  });
+
+  it('is called hidden by one, if one hides all its tuples', () => {
+    const first = 'ip ttl . udp dport { 1 . 1, 2 . 2, 3 . 3 } hold';
+    expect(warningsOf(first, 'ip ttl . udp dport { 1 . 1, 2 . 2 } pass')).toEqual([
+      `5: this rule is never reached: ${REACHED(4, first)}`,
+    ]);
+  });
+});
+
+describe('sets', () => {
+  const warned = (...lines: readonly string[]) => {
+    const { errors, warnings } = parseRules(lines.join('\n'), 'r');
+    expect(errors).toEqual([]);
+    return warnings.map(({ line, column, length, code, message }) => [`${line}:${column}+${length}`, code, message]);
+  };
+  const DYNAMIC = 'set d { type ipv4_addr; flags dynamic; }';
+
+  it('that no rule asks for are named, in whichever block', () => {
+    const sets = [
+      'set a { type inet_service; elements = { 5 } }',
+      DYNAMIC,
+      'set e { type inet_service; elements = { 6 } }',
+    ];
+    expect(warned(...sets, 'outbound {', '  udp dport @a pass', '}')).toEqual([
+      ['2:5+1', 'unused-set', "no rule asks for set 'd'"],
+      ['3:5+1', 'unused-set', "no rule asks for set 'e'"],
+    ]);
+    const inbound = ['inbound {', '  ip saddr @d drop', '  udp dport @e drop', '}'];
+    expect(warned(...sets, 'outbound {', '  udp dport @a pass', '}', ...inbound)).toEqual([]);
+  });
+
+  it('that change hide only what asks for the same', () => {
+    const hidden = (first: string, second: string) =>
+      warned(DYNAMIC, 'outbound {', first, second, '}').map(([place]) => place);
+    expect(hidden('ip saddr @d hold', 'ip saddr @d udp dport 5 pass')).toEqual(['4:1+2']);
+    expect(hidden('ip saddr != @d hold', 'ip saddr != @d udp dport 5 pass')).toEqual(['4:1+2']);
+    expect(hidden('ip saddr @d hold', 'ip daddr @d pass')).toEqual([]);
+    expect(hidden('ip saddr @d hold', 'ip saddr != @d pass')).toEqual([]);
+    expect(hidden('ip saddr @d hold', 'ip saddr 10.0.0.1 pass')).toEqual([]);
+    expect(hidden('ip saddr 0.0.0.0/0 hold', 'ip saddr @d pass')).toEqual(['4:1+2']);
+    expect(
+      warned(DYNAMIC, 'outbound {', 'ip saddr @d hold', 'ip saddr != @d hold', 'ip ttl 5 pass', '}'),
+    ).toMatchObject([['5:1+2', 'shadowed-rule', expect.any(String)]]);
+    expect(warned(DYNAMIC, 'outbound {', 'ip saddr @d ip saddr != @d hold', '}')).toEqual([
+      ['3:1+2', 'never-matches', "this rule never matches: 'ip saddr @d' and 'ip saddr != @d' exclude each other"],
+    ]);
+  });
+
+  it('that are empty for good match nothing', () => {
+    const set = 'set none { type inet_service; }';
+    const two = 'set nothing { type ipv4_addr . inet_service; }';
+    expect(
+      warned(set, two, 'outbound {', 'udp dport @none pass', 'ip saddr . udp dport @nothing pass', '}'),
+    ).toMatchObject([
+      ['4:1+3', 'never-matches', "this rule never matches: no value of 'udp dport' satisfies its match"],
+      ['5:1+2', 'never-matches', "this rule never matches: no value of 'ip saddr . udp dport' satisfies its match"],
+    ]);
+    expect(warned(set, 'outbound {', 'udp dport != @none hold', 'udp dport 5 pass', '}')).toMatchObject([
+      ['4:1+3', 'shadowed-rule', expect.any(String)],
+    ]);
+  });
+});
+
+describe('the two blocks', () => {
+  it('do not hide each other', () => {
+    const text = 'outbound {\n  udp dport 5 hold\n}\ninbound {\n  udp dport 5 pass\n  udp dport 5 drop\n}';
+    expect(parseRules(text, 'r').warnings).toMatchObject([{ code: 'conflicting-rule', line: 6, related: { line: 5 } }]);
+  });
+
+  it('both use classes', () => {
+    const text = 'class data pass\noutbound {\n  default hold\n}\ninbound {\n  udp dport 5 class data\n}';
+    expect(parseRules(text, 'r').warnings).toEqual([]);
+  });
+
+  it('have no claims about inbound frames', () => {
+    const text = '# @holds udp dport 5\noutbound {\n  default hold\n}\ninbound {\n  udp dport 5 pass\n}';
+    expect(parseRules(text, 'r').warnings).toEqual([]);
   });
 });
 
@@ -126,7 +393,7 @@ describe('warnings', () => {
   it('point at the rule and at the one that hides it', () => {
     const { warnings } = parseRules('outbound {\n  udp dport 5 hold\n  udp dport 5 pass\n}', 'r');
     expect(warnings).toMatchObject([
-      { code: 'duplicate-rule', line: 3, column: 3, length: 3, related: { file: 'r', line: 2, column: 3 } },
+      { code: 'conflicting-rule', line: 3, column: 3, length: 3, related: { file: 'r', line: 2, column: 3 } },
     ]);
   });
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -11,6 +11,7 @@ import {
   shippedRules,
   shippedRulesPath,
 } from '../../rules/load.ts';
+import type { Match } from '../../rules/rule.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-rules-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -26,6 +27,7 @@ describe('loading rules', () => {
     const path = write('good.rules', 'outbound {\n  default hold\n}\n');
     const loaded = await loadRules(path);
     expect(loaded).toMatchObject({ file: path, text: 'outbound {\n  default hold\n}\n', warnings: [] });
+    expect(loaded.sources).toEqual(new Map([[path, loaded.text]]));
     expect(loaded.ruleSet.outbound).toHaveLength(1);
   });
 
@@ -37,7 +39,7 @@ describe('loading rules', () => {
       code: 'rules-invalid',
       message: `${path}:2:13: error: '70000' is too large for 'udp dport' (and 1 more)`,
       errors: [{ code: 'out-of-range' }, { code: 'unknown-keyword' }],
-      text: readFileSync(path, 'utf8'),
+      sources: new Map([[path, readFileSync(path, 'utf8')]]),
     });
   });
 
@@ -61,6 +63,66 @@ describe('loading rules', () => {
   });
 });
 
+describe('loading rules that include others', () => {
+  mkdirSync(join(folder, 'parts'));
+  write('parts/b.part', 'udp dport 2 hold');
+  write('parts/a.part', 'udp dport 1 hold\ninclude "../last"');
+  write('last', 'udp dport 9 hold');
+
+  function fails(name: string, content: string): Promise<unknown> {
+    return loadRules(write(name, content)).catch((reason: unknown) => reason);
+  }
+
+  it('reads them relative to the file in which they are named', async () => {
+    const main = write('main.rules', 'outbound {\n include "parts/*.part"\n default hold\n}');
+    const { ruleSet, sources } = await loadRules(main);
+    const files = ruleSet.outbound.map(({ place }) => place.file);
+    expect(files).toEqual([join(folder, 'parts/a.part'), join(folder, 'last'), join(folder, 'parts/b.part'), main]);
+    expect(new Set(sources.keys())).toEqual(new Set(files));
+  });
+
+  it('reads them by absolute paths', async () => {
+    const main = write('absolute.rules', `outbound { include "${join(folder, 'last')}" }`);
+    expect((await loadRules(main)).ruleSet.outbound).toHaveLength(1);
+  });
+
+  it('takes none for a pattern that nothing matches, also in a folder that is not there', async () => {
+    const main = write('none.pattern', 'outbound { include "*.none"; include "nowhere/*"; default hold }');
+    expect((await loadRules(main)).ruleSet.outbound).toHaveLength(1);
+  });
+
+  it('leaves folders out that a pattern matches', async () => {
+    const main = write('folders.rules', 'outbound { include "part*"; default hold }');
+    expect((await loadRules(main)).ruleSet.outbound).toHaveLength(1);
+  });
+
+  it('says at its place why one cannot be read', async () => {
+    expect(await fails('missing.rules', 'outbound { }\ninclude "nothing"')).toMatchObject({
+      errors: [
+        { code: 'include-failed', line: 2, column: 9, message: "cannot include 'nothing': there is no such file" },
+      ],
+    });
+    expect(await fails('folder.rules', 'outbound { }\ninclude "parts"')).toMatchObject({
+      errors: [{ message: "cannot include 'parts': it is a directory" }],
+    });
+  });
+
+  it('finds a file that includes itself', async () => {
+    expect(await fails('self.rules', 'outbound { }\ninclude "parts/../self.rules"')).toMatchObject({
+      errors: [{ code: 'include-cycle', line: 2 }],
+    });
+  });
+
+  it('counts all of them together, and never reads a file without an end to its end', async () => {
+    write('half', `#${' '.repeat(MAX_RULE_BYTES / 2)}`);
+    const errors = [
+      { code: 'include-failed', line: 3, message: expect.stringContaining('larger than 16777216 bytes') },
+    ];
+    expect(await fails('two.rules', 'outbound { }\ninclude "half"\ninclude "half"')).toMatchObject({ errors });
+    expect(await fails('zero.rules', 'outbound { }\n\ninclude "/dev/zero"')).toMatchObject({ errors });
+  });
+});
+
 describe('the shipped rule sets', () => {
   it.each(SHIPPED_SETS)('%s has neither errors nor warnings, and a default', async (name) => {
     const { ruleSet, warnings, file } = await shippedRules(name);
@@ -79,20 +141,14 @@ describe('the shipped rule sets', () => {
     expect(await loadRules('hold-all')).toEqual(await shippedRules('hold-all'));
   });
 
-  it.each(SHIPPED_SETS)('%s passes no TCP, ARP, routing or neighbour discovery', async (name) => {
+  // What router passes for others is in sets.test.ts.
+  const others = SHIPPED_SETS.filter((name) => name !== 'router');
+  it.each(others)('%s passes no TCP, ARP, routing or neighbour discovery', async (name) => {
     const { ruleSet } = await shippedRules(name);
-    const passing = ruleSet.outbound.filter(({ verdict }) => verdict === 'pass');
-    const required = passing.map((rule) =>
-      rule.matches.map((match) => (match.kind === 'app' ? match.app : match.field)),
-    );
-    for (const fields of required) {
-      expect(fields.some((field) => ['rtp', 'icmp.type', 'icmpv6.type'].includes(field))).toBe(true);
-    }
-    for (const match of passing.flatMap((rule) => rule.matches)) {
-      if (match.kind === 'field' && match.field === 'icmp.type')
-        expect(match.intervals).toEqual([{ low: 0n, high: 0n }]);
-      if (match.kind === 'field' && match.field === 'icmpv6.type')
-        expect(match.intervals).toEqual([{ low: 129n, high: 129n }]);
+    // What a rule with 'guard' would pass is held until its bytes are known to be safe.
+    const passing = ruleSet.outbound.filter(({ verdict, guard }) => verdict === 'pass' && !guard);
+    for (const { matches, text } of passing) {
+      expect(matches.some(isHarmless), text).toBe(true);
     }
   });
 
@@ -101,3 +157,19 @@ describe('the shipped rule sets', () => {
     expect(ruleSet.outbound.map(({ verdict, isDefault }) => [verdict, isDefault])).toEqual([['hold', true]]);
   });
 });
+
+/** A match that nothing but media, questions to DNS and NTP, and answers to pings gets through. */
+function isHarmless(match: Match): boolean {
+  if (match.kind === 'app') return match.app === 'rtp' && !match.negated;
+  if (match.kind !== 'field' || match.negated || match.mask !== null) return false;
+  const values = match.intervals.map(({ low, high }) => `${low}-${high}`).join();
+  const harmless: Readonly<Record<string, string>> = {
+    'icmp.type': '0-0',
+    'icmpv6.type': '129-129',
+    'udp.dport': '53-53 123-123',
+    // As shipped, a router's own traffic and all that it forwards is held: the lists are to be filled in.
+    'ip.saddr': `${0x7f000000}-${0x7fffffff}`,
+    'ip6.saddr': '1-1',
+  };
+  return harmless[match.field]?.split(' ').includes(values) ?? false;
+}

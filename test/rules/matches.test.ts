@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { FIELDS, type FieldName } from '../../rules/rule.ts';
+import { FIELDS, type FieldMatch, type FieldName } from '../../rules/rule.ts';
 import { matchesOf, valuesOf } from './rules.ts';
 
 describe('values', () => {
@@ -48,6 +48,26 @@ describe('values', () => {
     ['icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert }', '135-136'],
     ['icmpv6 code port-unreachable', '4'],
     ['sctp sport 65535', '65535'],
+    ['udplite dport domain', '53'],
+    ['dccp sport 5-9', '5-9'],
+    ['ip dscp ef', '46'],
+    ['ip dscp { cs1, af41, 0x2e }', '8 34 46'],
+    ['ip6 dscp != lephb', '!1'],
+    ['ip dscp df', '0'],
+    ['ip ttl < 5', '0-4'],
+    ['ip ttl 255', '255'],
+    ['ip6 hoplimit >= 254', '254-255'],
+    ['ip length 20-100', '20-100'],
+    ['ip6 length 0', '0'],
+    ['ip frag-off 0x4000', String(0x4000)],
+    ['meta length > 100', `101-${2 ** 32 - 1}`],
+    ['frame length <= 1514', '0-1514'],
+    ['sctp chunk init', '1'],
+    ['sctp chunk { init, abort, forward-tsn }', '1 6 192'],
+    ['sctp chunk != data', '!0'],
+    ['igmp type membership-report-v3', '34'],
+    ['igmp type { membership-query, leave-group }', '17 23'],
+    ['udp dport "http"', '80'],
   ])('%s selects %s', (match, values) => {
     expect(valuesOf(match)).toBe(values);
   });
@@ -58,12 +78,9 @@ describe('values', () => {
 
   it('a rule has all its matches, in order', () => {
     const matches = matchesOf('ip saddr 10.0.0.1 udp dport 5060 app sip app != rtp');
-    expect(matches.map((match) => (match.kind === 'app' ? [match.app, match.negated] : match.field))).toEqual([
-      'ip.saddr',
-      'udp.dport',
-      ['sip', false],
-      ['rtp', true],
-    ]);
+    expect(
+      matches.map((match) => (match.kind === 'app' ? [match.app, match.negated] : (match as FieldMatch).field)),
+    ).toEqual(['ip.saddr', 'udp.dport', ['sip', false], ['rtp', true]]);
   });
 
   it.each(Object.keys(FIELDS) as FieldName[])('%s can be written', (field) => {

@@ -1,7 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { formatRuleError } from '../../rules/errors.ts';
 import { parseRules } from '../../rules/parse.ts';
 import { fileOf, rulesOf } from './rules.ts';
+
+const README = readFileSync(new URL('../../rules/README.md', import.meta.url), 'utf8');
 
 describe('a rule file', () => {
   it('gives rules with handle, place, text, class, verdict and comment', () => {
@@ -18,6 +21,7 @@ describe('a rule file', () => {
       '}',
     ].join('\n');
     expect(parseRules(text, 'x.rules')).toEqual({
+      sources: new Map([['x.rules', text]]),
       errors: [],
       warnings: [expect.objectContaining({ code: 'unused-class', line: 2, column: 7, length: 4 })],
       ruleSet: {
@@ -27,6 +31,9 @@ describe('a rule file', () => {
           { name: 'control', verdict: 'hold', place: { file: 'x.rules', line: 3, column: 7 } },
           { name: 'junk', verdict: 'drop', place: { file: 'x.rules', line: 3, column: 27 } },
         ],
+        sets: [],
+        unusedSets: [],
+        inbound: null,
         outbound: [
           {
             handle: 1,
@@ -44,6 +51,8 @@ describe('a rule file', () => {
             className: 'control',
             verdict: 'hold',
             isDefault: false,
+            guard: false,
+            ordered: false,
             comment: 'a  b',
           },
           {
@@ -62,16 +71,20 @@ describe('a rule file', () => {
             className: null,
             verdict: 'drop',
             isDefault: false,
+            guard: false,
+            ordered: false,
             comment: null,
           },
           {
             handle: 3,
             place: { file: 'x.rules', line: 8, column: 27 },
             text: 'app sip class junk',
-            matches: [{ kind: 'app', app: 'sip', negated: false }],
+            matches: [{ kind: 'app', app: 'sip', types: null, negated: false }],
             className: 'junk',
             verdict: 'drop',
             isDefault: false,
+            guard: false,
+            ordered: false,
             comment: null,
           },
           {
@@ -82,6 +95,8 @@ describe('a rule file', () => {
             className: 'control',
             verdict: 'hold',
             isDefault: true,
+            guard: false,
+            ordered: false,
             comment: null,
           },
         ],
@@ -109,16 +124,32 @@ describe('a rule file', () => {
 
   it('may have no rules: then everything is held for want of a default', () => {
     expect(parseRules('outbound {\n}\n', 'x')).toEqual({
-      ruleSet: { file: 'x', classes: [], outbound: [] },
+      ruleSet: { file: 'x', classes: [], sets: [], unusedSets: [], outbound: [], inbound: null },
       errors: [],
       warnings: [],
+      sources: new Map([['x', 'outbound {\n}\n']]),
     });
   });
 
   it('may be the example of the README', () => {
-    const readme = readFileSync(new URL('../../rules/README.md', import.meta.url), 'utf8');
-    const { ruleSet, errors, warnings } = parseRules(readme.split('```')[1]!, 'README.md');
+    const { ruleSet, errors, warnings } = parseRules(README.split('```')[1]!, 'README.md');
     expect([errors, warnings, ruleSet?.outbound.length]).toEqual([[], [], 9]);
+  });
+
+  it.each(README.split('```').filter((block, index) => index % 2 === 1 && /^outbound \{/m.test(block)))(
+    'may be what the README shows: %s',
+    (block) => {
+      const { errors } = parseRules(block, 'README.md');
+      expect(errors.map((error) => formatRuleError(error, block))).toEqual([]);
+    },
+  );
+
+  it('is read on behind a set with an error in it', () => {
+    const { errors } = parseRules(fileOf('udp dport { 5 6 } class data', 'tcp dport { 5, } class dat'), 'x');
+    expect(errors.map(({ line, code }) => [line, code])).toEqual([
+      [4, 'syntax'],
+      [5, 'unknown-class'],
+    ]);
   });
 
   it('keeps words with hyphens whole and ranges of numbers apart', () => {

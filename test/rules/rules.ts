@@ -28,3 +28,8 @@ export function valuesOf(match: string): string {
   const values = intervals.map(({ low, high }) => (low === high ? `${low}` : `${low}-${high}`)).join(' ');
   return `${negated ? '!' : ''}${mask === null ? '' : `&${mask} `}${values}`;
 }
+
+/** The lines that are shown for the errors of a file called `r`. */
+export function shownErrors(text: string): readonly string[] {
+  return parseRules(text, 'r').errors.flatMap((error) => formatRuleError(error, text).split('\n'));
+}

@@ -1,15 +1,19 @@
 import fc from 'fast-check';
-import { wordsOf } from '../../classifier/field.ts';
-import { L3, type L3Kind, L4, type L4Kind, Parsed } from '../../classifier/parsed.ts';
 import {
   APPS,
   FIELDS,
   type FieldMatch,
   type FieldName,
   type Interval,
+  MAX_RAW_BITS,
   type Match,
+  type NamedSet,
+  RAW_BASES,
   type Rule,
   type RuleSet,
+  SET_TYPE_BITS,
+  type SetElement,
+  type SetType,
 } from '../../rules/rule.ts';
 
 export const FIELD_NAMES = Object.keys(FIELDS) as FieldName[];
@@ -24,13 +28,21 @@ export function ruleOf(matches: readonly Match[], index: number): Rule {
     className: null,
     verdict: 'hold',
     isDefault: matches.length === 0,
+    guard: false,
+    ordered: false,
     comment: null,
   };
 }
 
 /** A rule set of these rules, each given by its matches. */
-export function ruleSetOf(rules: readonly (readonly Match[])[]): RuleSet {
-  return { file: 'made.rules', classes: [], outbound: rules.map(ruleOf) };
+export function ruleSetOf(rules: readonly (readonly Match[])[], sets: readonly NamedSet[] = []): RuleSet {
+  return { file: 'made.rules', classes: [], sets, unusedSets: [], outbound: rules.map(ruleOf), inbound: null };
+}
+
+/** Elements of a dynamic set: one interval for each of its types, and how long it stays. */
+export function dynamicSet(name: string, types: readonly SetType[], elements: readonly SetElement[]): NamedSet {
+  const place = { file: 'made.rules', line: 1, column: 1 };
+  return { name, place, types, isDynamic: true, timeoutMs: null, maxElements: 1000, elements };
 }
 
 /** A field match; intervals as pairs of ends. */
@@ -48,10 +60,15 @@ export function match(
 }
 
 /** Values close together, so that rules overlap and touch: a few anchors per field, and a few steps from each. */
-function arbitraryValue(field: FieldName): fc.Arbitrary<bigint> {
-  const { bits } = FIELDS[field];
+function arbitraryValue(bits: number): fc.Arbitrary<bigint> {
   const full = (1n << BigInt(bits)) - 1n;
-  const anchors = [0n, full, full >> 1n, 1n << BigInt(bits >> 1), (0x0a000001n << BigInt(bits)) >> 32n];
+  const anchors = [
+    0n,
+    full,
+    full >> 1n,
+    BigInt.asUintN(bits, 1n << BigInt(bits >> 1)),
+    (0x0a000001n << BigInt(bits)) >> 32n,
+  ];
   return fc.oneof(
     fc
       .tuple(fc.constantFrom(...anchors), fc.integer({ min: -9, max: 9 }))
@@ -74,8 +91,7 @@ function toIntervals(values: readonly bigint[]): Interval[] {
   return intervals;
 }
 
-function arbitraryMask(field: FieldName): fc.Arbitrary<bigint | null> {
-  const { bits } = FIELDS[field];
+function arbitraryMask(bits: number): fc.Arbitrary<bigint | null> {
   const full = (1n << BigInt(bits)) - 1n;
   return fc.oneof(
     { weight: 6, arbitrary: fc.constant(null) },
@@ -84,251 +100,136 @@ function arbitraryMask(field: FieldName): fc.Arbitrary<bigint | null> {
   );
 }
 
-const FIELD_MATCHES = FIELD_NAMES.map((field) =>
-  fc
+/** What a match on one value says of it. */
+function arbitraryComparison(bits: number): fc.Arbitrary<Pick<FieldMatch, 'mask' | 'negated' | 'intervals'>> {
+  return fc
     .record({
       values: fc.oneof(
-        { weight: 9, arbitrary: fc.array(arbitraryValue(field), { minLength: 1, maxLength: 4 }) },
-        { weight: 1, arbitrary: fc.array(arbitraryValue(field), { minLength: 1, maxLength: 50, size: 'max' }) },
+        { weight: 9, arbitrary: fc.array(arbitraryValue(bits), { minLength: 1, maxLength: 4 }) },
+        { weight: 1, arbitrary: fc.array(arbitraryValue(bits), { minLength: 1, maxLength: 50, size: 'max' }) },
       ),
-      mask: arbitraryMask(field),
+      mask: arbitraryMask(bits),
       negated: fc.nat(3).map((dice) => dice === 0),
     })
-    .map(
-      ({ values, mask, negated }): Match => ({
-        kind: 'field',
-        field,
-        mask,
-        negated,
-        intervals: toIntervals(mask === null ? values : values.map((value) => value & mask)),
-      }),
+    .map(({ values, mask, negated }) => ({
+      mask,
+      negated,
+      intervals: toIntervals(mask === null ? values : values.map((value) => value & mask)),
+    }));
+}
+
+const FIELD_MATCHES = FIELD_NAMES.map((field) =>
+  arbitraryComparison(FIELDS[field].bits).map((comparison): Match => ({ kind: 'field', field, ...comparison })),
+);
+
+/** Of few applications and types, so that rules about the same one meet. */
+const APP_MATCH: fc.Arbitrary<Match> = fc
+  .record({
+    app: fc.constantFrom(...APPS),
+    types: fc.option(fc.uniqueArray(fc.integer({ min: 1, max: 31 }), { minLength: 1, maxLength: 4 })),
+    negated: fc.boolean(),
+  })
+  .map((parts) => ({ kind: 'app', ...parts }));
+
+/** Mostly in or near the headers, where frames differ. */
+const RAW_MATCH: fc.Arbitrary<Match> = fc
+  .record({
+    base: fc.constantFrom(...RAW_BASES),
+    offsetBits: fc.oneof(
+      fc.nat(48).map((byte) => byte * 8),
+      fc.nat(500),
     ),
+    lengthBits: fc.oneof(fc.constantFrom(1, 8, 16, 32, 48, 128), fc.integer({ min: 1, max: MAX_RAW_BITS })),
+  })
+  .chain((place) =>
+    arbitraryComparison(place.lengthBits).map((comparison): Match => ({ kind: 'raw', ...place, ...comparison })),
+  );
+
+function arbitraryInterval(bits: number): fc.Arbitrary<Interval> {
+  return fc
+    .tuple(arbitraryValue(bits), fc.oneof(fc.constant(0n), fc.bigInt({ min: 0n, max: 20n }), arbitraryValue(bits)))
+    .map(([low, length]) => {
+      const high = low + length;
+      return { low, high: high >> BigInt(bits) === 0n ? high : low };
+    });
+}
+
+const CONCAT_MATCH: fc.Arbitrary<Match> = fc
+  .array(fc.constantFrom(...FIELD_NAMES), { minLength: 2, maxLength: 4 })
+  .chain((fields) =>
+    fc.record({
+      kind: fc.constant('concat' as const),
+      fields: fc.constant(fields),
+      negated: fc.nat(3).map((dice) => dice === 0),
+      tuples: fc.array(fc.tuple(...fields.map((field) => arbitraryInterval(FIELDS[field].bits))), {
+        minLength: 1,
+        maxLength: 8,
+      }),
+    }),
+  );
+
+/** The dynamic sets of every rule set made here, and fields whose values they hold. */
+const SETS: Readonly<Record<string, { readonly types: readonly SetType[]; readonly fields: FieldName[][] }>> = {
+  hosts: { types: ['ipv4_addr'], fields: [['ip.saddr'], ['ip.daddr']] },
+  hosts6: { types: ['ipv6_addr'], fields: [['ip6.saddr'], ['ip6.daddr']] },
+  macs: { types: ['ether_addr'], fields: [['ether.saddr'], ['ether.daddr']] },
+  ports: { types: ['inet_service'], fields: [['th.dport'], ['udp.sport'], ['tcp.dport'], ['sctp.sport']] },
+  protocols: { types: ['inet_proto'], fields: [['meta.l4proto'], ['ip.protocol'], ['sctp.chunk']] },
+  endpoints: {
+    types: ['ipv4_addr', 'inet_service'],
+    fields: [
+      ['ip.saddr', 'udp.sport'],
+      ['ip.daddr', 'th.dport'],
+    ],
+  },
+  stations: { types: ['ether_addr', 'ipv4_addr'], fields: [['ether.saddr', 'ip.saddr']] },
+};
+
+const SET_MATCH: fc.Arbitrary<Match> = fc.constantFrom(...Object.entries(SETS)).chain(([set, { fields }]) =>
+  fc.record({
+    kind: fc.constant('set' as const),
+    fields: fc.constantFrom(...fields),
+    set: fc.constant(set),
+    negated: fc.boolean(),
+  }),
+);
+
+const arbitrarySets: fc.Arbitrary<NamedSet[]> = fc.tuple(
+  ...Object.entries(SETS).map(([name, { types }]) =>
+    fc
+      .array(
+        fc.record({
+          intervals: fc.tuple(...types.map((type) => arbitraryInterval(SET_TYPE_BITS[type]))),
+          timeoutMs: fc.constantFrom(null, 1000, 3000),
+        }),
+        { maxLength: 6 },
+      )
+      .map((elements) => dynamicSet(name, types, elements)),
+  ),
 );
 
 const arbitraryMatch: fc.Arbitrary<Match> = fc.oneof(
-  { weight: 12, arbitrary: fc.oneof(...FIELD_MATCHES) },
-  {
-    weight: 1,
-    arbitrary: fc
-      .record({ app: fc.constantFrom(...APPS), negated: fc.boolean() })
-      .map((parts): Match => ({ kind: 'app', ...parts })),
-  },
+  { weight: 24, arbitrary: fc.oneof(...FIELD_MATCHES) },
+  { weight: 2, arbitrary: APP_MATCH },
+  { weight: 3, arbitrary: RAW_MATCH },
+  { weight: 4, arbitrary: CONCAT_MATCH },
+  { weight: 2, arbitrary: SET_MATCH },
+  { weight: 1, arbitrary: fc.constant<Match>({ kind: 'declared' }) },
 );
+
+const arbitraryRule = fc.record({
+  matches: fc.array(arbitraryMatch, { minLength: 1, maxLength: 4, size: 'max' }),
+  className: fc.constantFrom(null, 'data', 'control'),
+});
 
 /** From 0 to `maxRules` rules with up to four matches each; now and then a default in the end. */
 export function arbitraryRuleSet(maxRules: number): fc.Arbitrary<RuleSet> {
   return fc
-    .tuple(
-      fc.array(fc.array(arbitraryMatch, { minLength: 1, maxLength: 4, size: 'max' }), {
-        maxLength: maxRules,
-        size: 'max',
-      }),
-      fc.boolean(),
-    )
-    .map(([rules, hasDefault]) => ruleSetOf(hasDefault ? [...rules, []] : rules));
-}
-
-/** Numbers from a seed (xorshift32): the same ones for the same seed. */
-export class Random {
-  #state: number;
-
-  constructor(seed: number) {
-    this.#state = (seed ^ 0x9e3779b9) | 1;
-    for (let i = 0; i < 4; i++) this.below(1);
-  }
-
-  /** @returns an integer from 0 to `count - 1` */
-  below(count: number): number {
-    let x = this.#state;
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    this.#state = x;
-    return (x >>> 0) % count;
-  }
-
-  pick<T>(items: readonly T[]): T {
-    return items[this.below(items.length)]!;
-  }
-
-  bits(count: number): bigint {
-    let value = 0n;
-    for (let have = 0; have < count; have += 16) value = (value << 16n) | BigInt(this.below(0x10000));
-    return BigInt.asUintN(count, value);
-  }
-}
-
-/** Writes a field's value into a frame's fields. */
-export function setField(p: Parsed, field: FieldName, value: bigint): void {
-  const words = wordsOf(field, value);
-  const word = words[0]!;
-  switch (field) {
-    case 'ether.saddr':
-      p.srcMacHigh = word;
-      p.srcMacLow = words[1]!;
-      break;
-    case 'ether.daddr':
-      p.dstMacHigh = word;
-      p.dstMacLow = words[1]!;
-      break;
-    case 'ether.type':
-      p.etherType = word;
-      break;
-    case 'vlan.id':
-      p.vlanTci[0] = (p.vlanTci[0]! & 0xf000) | word;
-      break;
-    case 'vlan.pcp':
-      p.vlanTci[0] = (p.vlanTci[0]! & 0x1fff) | (word << 13);
-      break;
-    case 'ip.saddr':
-      p.src0 = word;
-      break;
-    case 'ip.daddr':
-      p.dst0 = word;
-      break;
-    case 'ip6.saddr':
-      [p.src0, p.src1, p.src2, p.src3] = [word, words[1]!, words[2]!, words[3]!];
-      break;
-    case 'ip6.daddr':
-      [p.dst0, p.dst1, p.dst2, p.dst3] = [word, words[1]!, words[2]!, words[3]!];
-      break;
-    case 'ip.protocol':
-    case 'meta.l4proto':
-      p.proto = word;
-      break;
-    case 'ip6.nexthdr':
-      p.nextHeader = word;
-      break;
-    case 'arp.operation':
-      p.arpOperation = word;
-      break;
-    case 'tcp.flags':
-      // The four bits above the field must not matter.
-      p.tcpFlags = word | 0x500;
-      break;
-    case 'udp.length':
-      p.udpLength = word;
-      break;
-    case 'icmp.type':
-    case 'icmpv6.type':
-      p.icmpType = word;
-      break;
-    case 'icmp.code':
-    case 'icmpv6.code':
-      p.icmpCode = word;
-      break;
-    default:
-      if (field.endsWith('sport')) p.srcPort = word;
-      else p.dstPort = word;
-  }
-}
-
-const KINDS: readonly (readonly [L3Kind, L4Kind])[] = [
-  [L3.unknown, L4.none],
-  [L3.arp, L4.none],
-  ...[L4.none, L4.tcp, L4.udp, L4.udplite, L4.sctp, L4.dccp, L4.icmp, L4.igmp].map((l4) => [L3.ip4, l4] as const),
-  ...[L4.none, L4.tcp, L4.udp, L4.udplite, L4.sctp, L4.dccp, L4.icmpv6].map((l4) => [L3.ip6, l4] as const),
-];
-
-const PROTO_OF = [-1, 6, 17, 136, 132, 33, 1, 58, 2] as const;
-const ETHERTYPE_OF = [-1, 0x0800, 0x86dd, 0x0806] as const;
-
-/** The numbers by which a parser knows the kind are what they must be; SNAP frames have a length as `etherType`. */
-function setKindsOwnNumbers(p: Parsed, random: Random): void {
-  const proto = PROTO_OF[p.l4]!;
-  if (proto !== -1) p.proto = proto;
-  const etherType = ETHERTYPE_OF[p.l3]!;
-  if (etherType !== -1) p.etherType = random.below(4) === 0 ? random.below(0x600) : etherType;
-}
-
-const PAYLOADS = [
-  'INVITE sip:bob@example.com SIP/2.0\r\n',
-  'SIP/2.0 200 OK\r\n',
-  'GET / HTTP/1.1\r\n',
-  '\x80\x08\x00\x01\x00\x00\x00\xa0\x12\x34\x56\x78voice',
-  '\x80\xc8\x00\x06\x12\x34\x56\x78',
-];
-
-/**
- * Makes frames that lie on the edges of a rule set's rules: field values are taken from the rules' interval ends, one
- * beside them, or by chance.
- */
-export class FrameMaker {
-  readonly slab = new DataView(new ArrayBuffer(256));
-  readonly #rules: readonly Rule[];
-  readonly #ends = new Map<FieldName, bigint[]>();
-
-  constructor(ruleSet: RuleSet) {
-    this.#rules = ruleSet.outbound.filter((rule) => rule.matches.length > 0);
-    for (const one of this.#rules.flatMap((rule) => rule.matches)) {
-      if (one.kind !== 'field') continue;
-      const ends = this.#ends.get(one.field) ?? [];
-      this.#ends.set(one.field, ends);
-      for (const { low, high } of one.intervals) ends.push(low, high);
-    }
-  }
-
-  /** @returns a frame with every field of its kind, the same for the same seed; the slab holds its payload */
-  make(seed: number): Parsed {
-    const random = new Random(seed);
-    const p = new Parsed();
-    const [l3, l4] = random.pick(KINDS);
-    p.l3 = l3;
-    p.l4 = l4;
-    p.vlanCount = random.below(2);
-    for (const field of FIELD_NAMES) setField(p, field, this.#value(field, random));
-    if (this.#rules.length > 0 && random.below(2) === 0) this.#aim(p, random);
-    setKindsOwnNumbers(p, random);
-    this.#setPayload(p, random);
-    return p;
-  }
-
-  #value(field: FieldName, random: Random): bigint {
-    const { bits } = FIELDS[field];
-    const ends = this.#ends.get(field);
-    if (ends === undefined || random.below(5) === 0) return random.bits(bits);
-    return BigInt.asUintN(bits, random.pick(ends) + BigInt(random.below(3) - 1));
-  }
-
-  /** Makes one rule's fields fit, as far as a frame can have them together. */
-  #aim(p: Parsed, random: Random): void {
-    for (const one of random.pick(this.#rules).matches) {
-      if (one.kind !== 'field') continue;
-      const kinds = KINDS.filter(([l3, l4]) => isCarried(one.field, l3, l4));
-      if (!isCarried(one.field, p.l3, p.l4)) [p.l3, p.l4] = random.pick(kinds);
-      if (one.field.startsWith('vlan')) p.vlanCount = 1;
-      const interval = random.pick(one.intervals);
-      setField(p, one.field, random.below(2) === 0 ? interval.low : interval.high);
-    }
-  }
-
-  #setPayload(p: Parsed, random: Random): void {
-    const payload = random.pick(PAYLOADS);
-    for (let i = 0; i < payload.length; i++) this.slab.setUint8(i, payload.charCodeAt(i));
-    p.payloadOffset = 0;
-    p.payloadLength = payload.length;
-    p.payloadCaptured = random.below(3) === 0 ? random.below(payload.length + 1) : payload.length;
-  }
-}
-
-/** Which frames have which protocol's fields, said a second time and in another way than the matchers say it. */
-function isCarried(field: FieldName, l3: L3Kind, l4: L4Kind): boolean {
-  const [protocol] = field.split('.') as [string];
-  const isIp = l3 === L3.ip4 || l3 === L3.ip6;
-  const ports: readonly L4Kind[] = [L4.tcp, L4.udp, L4.udplite, L4.sctp, L4.dccp];
-  const carriers: Record<string, boolean> = {
-    ether: true,
-    vlan: true,
-    ip: l3 === L3.ip4,
-    ip6: l3 === L3.ip6,
-    arp: l3 === L3.arp,
-    meta: isIp,
-    th: ports.includes(l4),
-    tcp: l4 === L4.tcp,
-    udp: l4 === L4.udp,
-    sctp: l4 === L4.sctp,
-    icmp: l4 === L4.icmp,
-    icmpv6: l4 === L4.icmpv6,
-  };
-  return carriers[protocol]!;
+    .tuple(fc.array(arbitraryRule, { maxLength: maxRules, size: 'max' }), fc.boolean(), arbitrarySets)
+    .map(([rules, hasDefault, sets]) => {
+      const matches = rules.map((rule) => rule.matches);
+      const ruleSet = ruleSetOf(hasDefault ? [...matches, []] : matches, sets);
+      const outbound = ruleSet.outbound.map((rule, i) => ({ ...rule, className: rules[i]?.className ?? null }));
+      return { ...ruleSet, outbound };
+    });
 }

@@ -1,5 +1,6 @@
 import type { FieldName, Match, RuleSet } from '../../rules/rule.ts';
-import { match, Random, ruleSetOf } from './arbitrary-rules.ts';
+import { match, ruleSetOf } from './arbitrary-rules.ts';
+import { Random } from './random.ts';
 
 /**
  * Shapes of large rule sets as operators have them:

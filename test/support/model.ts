@@ -48,6 +48,7 @@ const REFUSED_BATCHES = 2;
 export class Model {
   readonly epochs: ModelEpochs;
   readonly judge: Judge;
+  readonly judgeInbound: Judge;
   nowNs = 0;
   failed = false;
   /** The link's four lanes: what waits in them. */
@@ -56,7 +57,7 @@ export class Model {
   readonly fromNet: Frame[] = [];
   readonly toNet: Frame[] = [];
   /** Passed by the rules, refused by the port so far. */
-  readonly refusedOut: Frame[] = [];
+  readonly refusedOut: Pick<Stored, 'frame' | 'flow'>[] = [];
   readonly refusedIn: Frame[] = [];
   stored: Stored[] = [];
   readonly left: Left[] = [];
@@ -71,7 +72,8 @@ export class Model {
   constructor(options: ModelOptions) {
     this.#options = options;
     this.epochs = new ModelEpochs(options.replicated ? 'waiting' : 'off');
-    this.judge = new Judge(options.ruleSet);
+    this.judge = new Judge(options.ruleSet, 'outbound');
+    this.judgeInbound = new Judge(options.ruleSet, 'inbound');
   }
 
   get stillHeld(): number {
@@ -179,7 +181,8 @@ export class Model {
 
   swapRules(ruleSet: number): void {
     this.judge.swap(ruleSet);
-    const texts = this.judge.texts();
+    this.judgeInbound.swap(ruleSet);
+    const texts = [...this.judge.texts(), ...this.judgeInbound.texts()];
     for (const text of Object.keys(this.rules)) if (!texts.includes(text)) delete this.rules[text];
   }
 
@@ -189,13 +192,12 @@ export class Model {
     const frames = this.fromNet.splice(0, this.#slots(this.refusedIn));
     for (const frame of frames) {
       this.#add('inbound');
-      if (frame.bytes.length > SLOT_BYTES) {
-        this.#add('inboundDropped');
-        this.#reason('oversize');
-      } else {
-        this.#reason('inbound');
-        this.refusedIn.push(frame);
-      }
+      const isOversize = frame.bytes.length > SLOT_BYTES;
+      const { verdict, reason, rule } = this.judgeInbound.judge(frame, this.nowNs);
+      this.#reason(isOversize ? 'oversize' : reason);
+      if (!isOversize && rule !== null) this.#hit(rule);
+      if (isOversize || verdict === 'drop') this.#add('inboundDropped');
+      else this.refusedIn.push(frame);
     }
     if (frames.length > 0) this.#flushIn();
     return frames.length;
@@ -216,13 +218,13 @@ export class Model {
       return;
     }
     const judged = this.judge.judge(frame, this.nowNs);
-    if (judged.rule !== null) this.rules[judged.rule] = (this.rules[judged.rule] ?? 0) + 1;
+    if (judged.rule !== null) this.#hit(judged.rule);
     const { state, isBeforeFirstSeal } = this.epochs;
     let { verdict, reason } = judged;
     if (verdict === 'hold' && state === 'off') [verdict, reason] = ['pass', 'not-replicated'];
     else if (verdict === 'hold' && isBeforeFirstSeal) [verdict, reason] = ['pass', 'before-first-seal'];
     else if (verdict === 'pass' && state === 'waiting') [verdict, reason] = ['hold', 'waiting'];
-    const flow = flowOf(frame);
+    const flow = judged.ordered || keepsOrder(frame) ? flowOf(frame) : null;
     const ofFlow = this.stored.filter((s) => flow !== null && s.flow === flow);
     // After a stop that released frames, those leave before newer ones, of whatever flow.
     const earlier = state === 'off' ? this.stored : ofFlow;
@@ -230,7 +232,7 @@ export class Model {
       this.#drop(reason);
     } else if (verdict === 'pass' && earlier.length === 0) {
       this.#reason(reason);
-      this.refusedOut.push(frame);
+      this.refusedOut.push({ frame, flow });
     } else {
       const isBehind = verdict === 'pass';
       const full = this.#whyFull(frame, isBehind, judged.unclassified, draining);
@@ -299,7 +301,7 @@ export class Model {
   }
 
   /** A direction whose port refuses too much is not read any more; the other one goes on. */
-  #slots(refused: readonly Frame[]): number {
+  #slots(refused: readonly unknown[]): number {
     const { batchFrames } = this.#options;
     return Math.min(batchFrames, REFUSED_BATCHES * batchFrames - refused.length);
   }
@@ -325,7 +327,7 @@ export class Model {
   }
 
   #flushOut(): void {
-    while (this.refusedOut.length > 0 && this.#leave(this.refusedOut[0]!, flowOf(this.refusedOut[0]!))) {
+    while (this.refusedOut.length > 0 && this.#leave(this.refusedOut[0]!.frame, this.refusedOut[0]!.flow)) {
       this.refusedOut.shift();
       this.#add('passed');
     }
@@ -353,16 +355,27 @@ export class Model {
     this.count[name] = (this.count[name] ?? 0) + by;
   }
 
+  #hit(rule: string): void {
+    this.rules[rule] = (this.rules[rule] ?? 0) + 1;
+  }
+
   #reason(name: string): void {
     this.reasons[name] = (this.reasons[name] ?? 0) + 1;
   }
 }
 
-/** @returns the name of the flow whose order the frame keeps (TCP, SCTP, not IP), or null */
-export function flowOf({ kind, flow, vlan }: Frame): string | null {
-  if (kind.startsWith('udp')) return null;
+/** TCP, SCTP and what is not IP keep their order whatever the rules say. */
+function keepsOrder({ kind }: Frame): boolean {
+  return !kind.startsWith('udp');
+}
+
+/** @returns the name of the flow that the frame is of */
+function flowOf({ kind, flow, vlan, colour }: Frame): string {
   if (kind === 'stub') return 'stub';
-  if (kind.startsWith('tcp-')) return `fragments/${flow}/${vlan}`;
+  const [protocol, part] = kind.split('-');
+  if (part !== undefined) return `${protocol} fragments/${flow}/${vlan}`;
+  // A colour is the port of UDP.
+  if (kind === 'udp') return `udp/${flow}/${vlan}/${colour}`;
   return `${kind === 'cut' ? 'tcp' : kind}/${flow}/${vlan}`;
 }
 

@@ -22,18 +22,19 @@ export interface JudgedFrame {
 
 /** Judges records one after the other, as `explain` does. */
 export class Judge {
-  readonly #generation: Generation;
   readonly #vm: VmAddresses;
-  readonly #classifier: Classifier;
+  readonly #outbound: Classifier;
+  readonly #inbound: Classifier;
   readonly #parsed = new Parsed();
   readonly #key = new Int32Array(FLOW_KEY_WORDS);
   #origin: { seconds: number; nanoseconds: number } | null = null;
   #nowNs = 0;
 
   constructor(generation: Generation, vm: VmAddresses) {
-    this.#generation = generation;
     this.#vm = vm;
-    this.#classifier = new Classifier(generation, false);
+    generation.live.begin(0);
+    this.#outbound = new Classifier(generation, false, 'outbound');
+    this.#inbound = new Classifier(generation, false, 'inbound');
   }
 
   judge(record: CaptureRecord): JudgedFrame {
@@ -47,18 +48,18 @@ export class Judge {
     const p = this.#parsed;
     const wireLength = Math.max(0, record.wireLength - record.fcsLength);
     parse(p, record.view, record.offset, record.frameLength, wireLength);
-    if (!this.#vm.isOutbound(p)) return { ...none, inbound: true, verdict: VERDICT.pass, reason: 'inbound' };
-    const classifier = this.#classifier;
+    const inbound = !this.#vm.isOutbound(p);
+    const classifier = inbound ? this.#inbound : this.#outbound;
     classifier.classify(p, record.view, this.#nowNs);
     flowKey(this.#key, p);
     return {
       ...none,
-      inbound: false,
+      inbound,
       verdict: classifier.verdict,
       reason: REASON_NAMES[classifier.reason],
       flow: classifier.ordered ? this.#key.join() : null,
       unclassified: classifier.unclassified,
-      rule: classifier.rule < 0 ? 0 : this.#generation.ruleSet.outbound[classifier.rule]!.handle,
+      rule: classifier.rule < 0 ? 0 : classifier.block!.rules[classifier.rule]!.handle,
     };
   }
 }
@@ -94,6 +95,7 @@ interface Waiting extends Departure {
  */
 export class NaiveReplay {
   readonly counts = { passed: 0, held: 0, released: 0, discarded: 0, dropped: 0, inbound: 0 };
+  inboundDropped = 0;
   readonly reasons: Record<string, number> = {};
   readonly delaysNs: number[] = [];
   readonly departures: Departure[] = [];
@@ -158,6 +160,7 @@ export class NaiveReplay {
     let { reason }: { reason: string } = frame;
     if (frame.inbound) {
       this.counts.inbound++;
+      if (frame.verdict === VERDICT.drop) this.inboundDropped++;
     } else if (this.#failed || frame.verdict === VERDICT.drop) {
       this.counts.dropped++;
       if (this.#failed) reason = REASON_NAMES[REASON.vmFailed];

@@ -74,6 +74,8 @@ export interface Fields {
   tags: number[];
   etherType: number;
   l3: 'ip4' | 'ip6' | 'arp' | null;
+  /** Where raw `@nh` counts from. */
+  networkAt: number;
   l3At: number;
   src: string | null;
   dst: string | null;
@@ -101,7 +103,7 @@ export interface Fields {
   payloadCaptured: number;
 }
 
-/** Of a frame that says nothing but its addresses, which are the frame builder's. */
+/** Of an untagged frame that says nothing but its addresses, which are the frame builder's. */
 export const NOTHING: Fields = {
   problem: null,
   dstMac: '02:00:00:00:00:02',
@@ -109,6 +111,7 @@ export const NOTHING: Fields = {
   tags: [],
   etherType: -1,
   l3: null,
+  networkAt: 14,
   l3At: -1,
   src: null,
   dst: null,
@@ -146,6 +149,7 @@ export const IP4_ONLY: Fields = {
   dst: '198.51.100.2',
   proto: 253,
   fragOffset: 0,
+  l4At: 34,
 };
 
 /** Of the frame builder's IPv6 packet before anything follows it. */
@@ -158,6 +162,7 @@ export const IP6_ONLY: Fields = {
   dst: '2001:db8::2',
   proto: 253,
   nextHeader: 253,
+  l4At: 54,
 };
 
 /** Parses a frame as a capture or port delivers it and says what was found. */
@@ -173,6 +178,7 @@ export function fieldsIn(p: Parsed): Fields {
     tags: Array.from(p.vlanTci).slice(0, p.vlanCount),
     etherType: p.etherType,
     l3: ([null, 'ip4', 'ip6', 'arp'] as const)[p.l3],
+    networkAt: fromStart(p, p.networkOffset),
     l3At: fromStart(p, p.l3Offset),
     src: address(p, [p.src0, p.src1, p.src2, p.src3]),
     dst: address(p, [p.dst0, p.dst1, p.dst2, p.dst3]),

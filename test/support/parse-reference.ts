@@ -20,8 +20,8 @@ export function referenceRows(capture: string): ReferenceRow[] | null {
   return rows.map((row) => Object.fromEntries(head!.map((title, i) => [title, row[i]!])));
 }
 
-/** IP straight on Ethernet or its tags: elsewhere tshark looks through what the parser does not. */
-const IS_DIRECT = /^eth:ethertype:(?:(?:vlan|ieee8021ad):ethertype:)*(ip|ipv6)(?::|$)/;
+/** IP on Ethernet, its tags, MPLS or PPPoE: elsewhere tshark looks through what the parser does not. */
+const IS_DIRECT = /^eth:ethertype:(?:(?:vlan|ieee8021ad):ethertype:)*(?:mpls:|pppoes:ppp:)?(ip|ipv6)(?::|$)/;
 
 /** @returns what the parser must find in the row's frame, of fields that tshark is an oracle for */
 export function expectedFields(row: ReferenceRow): Partial<Fields> {

@@ -1,3 +1,4 @@
+import type { Generation } from '../../classifier/classifier.ts';
 import { slabOf } from '../../classifier/slab.ts';
 import { VirtualClock } from '../../gateway/clock.ts';
 import { StateError } from '../../gateway/epoch.ts';
@@ -53,14 +54,15 @@ export class Rig {
   readonly guest: Hand;
   readonly net: Hand;
 
-  constructor(options: ModelOptions, clock = new VirtualClock()) {
+  /** @param generation other rules than the options name */
+  constructor(options: ModelOptions, clock = new VirtualClock(), generation = generationOf(options.ruleSet)) {
     const [guest, inside] = memoryLink('inside', options.insideCapacity, LONGEST, clock);
     const [net, outside] = memoryLink('outside', options.outsideCapacity, LONGEST, clock);
     const { limits, pacing, overflow, batchFrames, replicated } = options;
     this.clock = clock;
     this.guest = new Hand(guest);
     this.net = new Hand(net);
-    this.vm = new Vm(inside, outside, generationOf(options.ruleSet), clock, {
+    this.vm = new Vm(inside, outside, generation, clock, {
       slotBytes: SLOT_BYTES,
       limits,
       pacing,
@@ -94,8 +96,9 @@ export class Scene {
   readonly rig: Rig;
   readonly #known = new Map<string, number>();
 
-  constructor(options: Partial<ModelOptions> = {}) {
-    this.rig = new Rig({ ...ROOMY, ...options });
+  /** @param generation other rules than the options name */
+  constructor(options: Partial<ModelOptions> = {}, generation?: Generation) {
+    this.rig = new Rig({ ...ROOMY, ...options }, new VirtualClock(), generation);
   }
 
   get vm(): Vm {

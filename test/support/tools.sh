@@ -2,10 +2,11 @@
 # Installs the programs that tests and benchmarks compare with, where this machine lets us; otherwise says what is missing.
 # Tests that need one of them skip with a reason.
 set -u
-declare -A package=([tshark]=tshark [tcpdump]=tcpdump [editcap]=wireshark-common)
+declare -A package=([tshark]=tshark [tcpdump]=tcpdump [editcap]=wireshark-common
+  [nft]=nftables [tcpreplay]=tcpreplay [ethtool]=ethtool [ip]=iproute2 [sysctl]=procps)
 missing=()
 for program in "${!package[@]}"; do
-  PATH=$PATH:/usr/sbin command -v "$program" >/dev/null || missing+=("${package[$program]}")
+  PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null || missing+=("${package[$program]}")
 done
 [ ${#missing[@]} = 0 ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
