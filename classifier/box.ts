@@ -64,7 +64,7 @@ export function boxesOf(rule: number, conditions: readonly (readonly (readonly R
 /** One alternative that contains all: words that each of them limits, from the lowest to the highest end. */
 function cover(alternatives: readonly (readonly Range[])[]): Range[] {
   const ranges: Range[] = [];
-  for (const first of alternatives[0] ?? []) {
+  for (const first of alternatives[0]!) {
     const same = alternatives.map((ranges) => ranges.find((range) => range.word === first.word));
     if (same.some((range) => range === undefined)) continue;
     ranges.push({

@@ -4,7 +4,7 @@ import { carries, FIELD_WORDS, isLayer2, WORD } from './field.ts';
 import { ETHERTYPE, MIN_ETHERTYPE, PROTO } from './headers.ts';
 import { USES_APPS } from './key.ts';
 import type { LiveState } from './live-state.ts';
-import { CompiledMatcher, EMPTY_LEAF, KINDS, kindOf, NONE } from './matcher.ts';
+import { CompiledMatcher, type CompiledRules, EMPTY_LEAF, KINDS, kindOf, NONE } from './matcher.ts';
 import { L3, type L3Kind, L4, type L4Kind } from './parsed.ts';
 import { type EncodedRule, ProgramWriter } from './program.ts';
 import { TreeBuilder } from './tree.ts';
@@ -24,6 +24,11 @@ interface KindRules {
  * @param live must have the dynamic sets that the rules name
  */
 export function compileMatcher(source: readonly Rule[], live: LiveState): CompiledMatcher {
+  return new CompiledMatcher(compileRules(source), live);
+}
+
+/** @returns the rules as that matcher reads them */
+export function compileRules(source: readonly Rule[]): CompiledRules {
   const program = new ProgramWriter();
   const rules = source.flatMap((rule, index) => program.add(rule, index));
   const trees = new TreeBuilder();
@@ -48,7 +53,7 @@ export function compileMatcher(source: readonly Rule[], live: LiveState): Compil
       }
     }
   }
-  const tables = {
+  return {
     code: Int32Array.from(program.code),
     lists: Int32Array.from(program.lists),
     nodes: Int32Array.from(trees.nodes),
@@ -60,7 +65,6 @@ export function compileMatcher(source: readonly Rule[], live: LiveState): Compil
     sets: program.sets,
     classes: program.classes,
   };
-  return new CompiledMatcher(tables, live);
 }
 
 function rulesOfKind(rules: readonly EncodedRule[], l3: L3Kind, l4: L4Kind, isTagged: boolean): KindRules {
@@ -92,7 +96,9 @@ const PROTO_OF: Readonly<Partial<Record<L4Kind, number>>> = {
   [L4.igmp]: PROTO.igmp,
 };
 /** Network headers lie behind their own EtherType or that of a header that the parser looks through. */
-const ETHERTYPES_OF: Readonly<Partial<Record<L3Kind, readonly number[]>>> = {
+const ETHERTYPES_OF: Readonly<Record<L3Kind, readonly number[]>> = {
+  // Of these frames no box is looked at.
+  [L3.unknown]: [],
   [L3.ip4]: [ETHERTYPE.ip4, ETHERTYPE.mpls, ETHERTYPE.mplsUpstream, ETHERTYPE.pppoe],
   [L3.ip6]: [ETHERTYPE.ip6, ETHERTYPE.mpls, ETHERTYPE.mplsUpstream, ETHERTYPE.pppoe],
   [L3.arp]: [ETHERTYPE.arp],
@@ -101,12 +107,11 @@ const ETHERTYPES_OF: Readonly<Partial<Record<L3Kind, readonly number[]>>> = {
 /** False if the EtherTypes or the protocol number of a kind already lie outside the box. */
 function isPossible({ ranges }: Box, l3: L3Kind, l4: L4Kind): boolean {
   const proto = PROTO_OF[l4];
-  const etherTypes = ETHERTYPES_OF[l3];
   return ranges.every(({ word, low, high }) => {
     if (word === WORD.proto && proto !== undefined) return low <= proto && proto <= high;
     // Below the least EtherType stands an 802.3 length: the EtherType follows in a SNAP header.
-    if (word === WORD.etherType && etherTypes !== undefined && low >= MIN_ETHERTYPE)
-      return etherTypes.some((type) => low <= type && type <= high);
+    if (word === WORD.etherType && low >= MIN_ETHERTYPE)
+      return ETHERTYPES_OF[l3].some((type) => low <= type && type <= high);
     return true;
   });
 }

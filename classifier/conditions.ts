@@ -26,7 +26,7 @@ export class Conditions {
   readonly #lists: Int32Array;
   readonly #live: LiveState;
   readonly #sets: readonly DynamicSet[];
-  readonly #classes: readonly string[];
+  readonly #classes: readonly (string | null)[];
   readonly #setKey: Int32Array;
   /** Masked words of one value, top bits flipped. */
   readonly #value = new Int32Array(VALUE_WORDS);
@@ -113,10 +113,8 @@ export class Conditions {
         return this.#answerOfTuples(second, third, isReadable);
       case OP.set:
         return this.#answerOfSet(second, third === 1);
-      default: {
-        const name = second < 0 ? null : this.#classes[second]!;
-        return this.#live.declared.has(p, name, this.#live.now) ? ANSWER.yes : ANSWER.no;
-      }
+      default:
+        return this.#live.declared.has(p, this.#classes[second]!, this.#live.now) ? ANSWER.yes : ANSWER.no;
     }
   }
 
@@ -143,8 +141,7 @@ export class Conditions {
     const words = lists[offset + 2]!;
     const mask = offset + 3;
     for (let i = 0; i < words; i++) {
-      const left = lengthBits - 32 * i;
-      const bits = readBits(slab, start, offsetBits + 32 * i, left < 32 ? left : 32);
+      const bits = readBits(slab, start, offsetBits + 32 * i, Math.min(32, lengthBits - 32 * i));
       this.#value[i] = (bits & lists[mask + i]!) ^ TOP_BIT;
     }
     return this.#isInWideIntervals(words, mask + words, count) ? ANSWER.yes : ANSWER.no;

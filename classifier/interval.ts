@@ -15,7 +15,7 @@ export function plainCondition(match: FieldMatch | RawMatch): PlainCondition {
   const bits = match.kind === 'raw' ? match.lengthBits : FIELDS[match.field].bits;
   const full = (1n << BigInt(bits)) - 1n;
   const intervals = match.negated ? complement(match.intervals, full) : match.intervals;
-  if (match.mask === null || match.mask === full) return { mask: null, intervals };
+  if (match.mask === null) return { mask: null, intervals };
   const free = full ^ match.mask;
   if ((free & (free + 1n)) === 0n) return { mask: null, intervals: widen(intervals, free) };
   if (bits <= ENUMERABLE_BITS) return { mask: null, intervals: enumerate(intervals, match.mask, full) };

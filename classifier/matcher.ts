@@ -47,7 +47,7 @@ export const EMPTY_LEAF = ~0;
 /** No more nodes than this lie between the root and a leaf, so no more `rest` nodes ever wait. */
 export const MAX_DEPTH = 48;
 
-/** What `compileMatcher` makes; the layout of `code` and `lists` is in program.ts. */
+/** What `compileRules` makes; the layout of `code` and `lists` is in program.ts. */
 export interface CompiledRules {
   readonly code: Int32Array;
   readonly lists: Int32Array;
@@ -61,9 +61,9 @@ export interface CompiledRules {
   readonly fallbacks: Int32Array;
   /** By kind: bit n is set if a rule of the kind compares word n (see field.ts), and USES_APPS if one names an app. */
   readonly used: Int32Array;
-  /** Names of the dynamic sets, and of the classes, that `code` gives numbers to. */
+  /** Names of the dynamic sets, and of the classes or none, that `code` gives numbers to. */
   readonly sets: readonly string[];
-  readonly classes: readonly string[];
+  readonly classes: readonly (string | null)[];
 }
 
 /** Walks the tree of the frame's kind to a few candidate rules and compares those in full. */
@@ -88,8 +88,8 @@ export class CompiledMatcher implements Matcher {
 
   /** Bytes of the tables. */
   get sizeBytes(): number {
-    const { code, lists, nodes, children, leaves, roots, fallbacks } = this.#rules;
-    return [code, lists, nodes, children, leaves, roots, fallbacks].reduce((sum, table) => sum + table.byteLength, 0);
+    const tables = Object.values(this.#rules).filter((table) => table instanceof Int32Array);
+    return tables.reduce((sum, table) => sum + table.byteLength, 0);
   }
 
   classify(p: Parsed, slab: DataView): number {
@@ -105,51 +105,48 @@ export class CompiledMatcher implements Matcher {
     let best = rules.fallbacks[kind]!;
     let answer: Answer = ANSWER.yes;
     let node = rules.roots[kind]!;
-    if (node !== EMPTY_LEAF) {
-      // The usual words, read right here: a call would cost as much as the reading.
-      key[WORD.etherType] = p.etherType;
-      key[WORD.src0] = p.src0;
-      key[WORD.dst0] = p.dst0;
-      key[WORD.proto] = p.proto;
-      key[WORD.srcPort] = p.srcPort;
-      key[WORD.dstPort] = p.dstPort;
-      const used = rules.used[kind]!;
-      if ((used & RARELY_USED) !== 0) {
-        readRareWords(key, p, slab, used);
-        if ((used & USES_APPS) !== 0) conditions.forgetApps();
-      }
-      let depth = 0;
-      for (;;) {
-        while (node >= 0) {
-          const rest = nodes[node + NODE.rest]!;
-          if (rest !== EMPTY_LEAF) waiting[depth++] = rest;
-          const distance = (key[nodes[node]!]! - nodes[node + NODE.low]!) >>> 0;
-          if (distance > nodes[node + NODE.span]! >>> 0) node = EMPTY_LEAF;
-          else node = this.#children[nodes[node + NODE.children]! + (distance >>> nodes[node + NODE.shift]!)]!;
-        }
-        for (let at = ~node; ; at++) {
-          const rule = leaves[at]!;
-          // Offsets rise, and NONE is above all: a rule that stands behind the best so far ends the leaf.
-          if (rule >= best) break;
-          let one: Answer = ANSWER.no;
-          if (!isReadable) one = conditions.answerOfLayer2(rule, p, slab);
-          else if (conditions.rangesHold(rule)) {
-            const hasOthers = code[rule + HEADER.rangesEnd] !== code[rule + HEADER.end];
-            one = hasOthers ? conditions.answerOfOthers(rule, p, slab) : ANSWER.yes;
-          }
-          if (one !== ANSWER.no) {
-            best = rule;
-            answer = one;
-            break;
-          }
-        }
-        do {
-          if (depth === 0) return this.#resultOf(best, answer, isReadable);
-          node = waiting[--depth]!;
-        } while (node >= 0 && nodes[node + NODE.firstRule]! >= best);
-      }
+    // The usual words, read right here: a call would cost as much as the reading.
+    key[WORD.etherType] = p.etherType;
+    key[WORD.src0] = p.src0;
+    key[WORD.dst0] = p.dst0;
+    key[WORD.proto] = p.proto;
+    key[WORD.srcPort] = p.srcPort;
+    key[WORD.dstPort] = p.dstPort;
+    const used = rules.used[kind]!;
+    if ((used & RARELY_USED) !== 0) {
+      readRareWords(key, p, slab, used);
+      if ((used & USES_APPS) !== 0) conditions.forgetApps();
     }
-    return this.#resultOf(best, answer, isReadable);
+    let depth = 0;
+    for (;;) {
+      while (node >= 0) {
+        const rest = nodes[node + NODE.rest]!;
+        if (rest !== EMPTY_LEAF) waiting[depth++] = rest;
+        const distance = (key[nodes[node]!]! - nodes[node + NODE.low]!) >>> 0;
+        if (distance > nodes[node + NODE.span]! >>> 0) node = EMPTY_LEAF;
+        else node = this.#children[nodes[node + NODE.children]! + (distance >>> nodes[node + NODE.shift]!)]!;
+      }
+      for (let at = ~node; ; at++) {
+        const rule = leaves[at]!;
+        // Offsets rise, and NONE is above all: a rule that stands behind the best so far ends the leaf.
+        if (rule >= best) break;
+        let one: Answer = ANSWER.no;
+        if (!isReadable) one = conditions.answerOfLayer2(rule, p, slab);
+        else if (conditions.rangesHold(rule)) {
+          const hasOthers = code[rule + HEADER.rangesEnd] !== code[rule + HEADER.end];
+          one = hasOthers ? conditions.answerOfOthers(rule, p, slab) : ANSWER.yes;
+        }
+        if (one !== ANSWER.no) {
+          best = rule;
+          answer = one;
+          break;
+        }
+      }
+      do {
+        if (depth === 0) return this.#resultOf(best, answer, isReadable);
+        node = waiting[--depth]!;
+      } while (node >= 0 && nodes[node + NODE.firstRule]! >= best);
+    }
   }
 
   #resultOf(rule: number, answer: Answer, isReadable: boolean): number {

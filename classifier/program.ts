@@ -26,7 +26,7 @@ import { RAW_BASE } from './raw.ts';
  *     tuples      op                | offset in `lists` | tuples          several values in one of several tuples
  *     app         app, op           | 1: negated        | bit n: type n, bit 0 set; 0: any
  *     set         op                | offset in `lists` | 1: negated
- *     declared    op                | class, -1: none   | 0
+ *     declared    op                | class             | 0
  *
  * Ranges come first. A rule is known by its header's offset, so offsets grow in the order of the rules. The first number
  * of a condition is its subject (a word, app or base), plus OP, plus UPPER if no part of it can be asked at layer 2.
@@ -93,9 +93,9 @@ export interface EncodedRule {
 export class ProgramWriter {
   readonly code: number[] = [];
   readonly lists: number[] = [];
-  /** Names of the dynamic sets, and of the classes of rules with `declared`. */
+  /** Names of the dynamic sets, and of the classes of rules with `declared`; null: such a rule has no class. */
   readonly sets: string[] = [];
-  readonly classes: string[] = [];
+  readonly classes: (string | null)[] = [];
 
   /** @param index of the rule @returns one, or one for each tuple of a concatenation */
   add(rule: Rule, index: number): EncodedRule[] {
@@ -145,10 +145,8 @@ export class ProgramWriter {
         return this.#set(match);
       case 'app':
         return other([], true, [APPS.indexOf(match.app) | OP.app, match.negated ? 1 : 0, typesMask(match)]);
-      case 'declared': {
-        const { className } = rule;
-        return other([], true, [OP.declared, className === null ? -1 : indexIn(this.classes, className), 0]);
-      }
+      case 'declared':
+        return other([], true, [OP.declared, indexIn(this.classes, rule.className), 0]);
     }
   }
 
@@ -245,7 +243,7 @@ function typesMask({ types }: AppMatch): number {
 }
 
 /** Adds the name if it is new. */
-function indexIn(names: string[], name: string): number {
+function indexIn<Name>(names: Name[], name: Name): number {
   const known = names.indexOf(name);
   return known >= 0 ? known : names.push(name) - 1;
 }

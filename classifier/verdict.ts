@@ -36,6 +36,7 @@ export const REASON = {
   beforeFirstSeal: 24,
   guard: 25,
   undecided: 26,
+  lease: 27,
 } as const;
 export type Reason = (typeof REASON)[keyof typeof REASON];
 
@@ -68,6 +69,7 @@ export const REASON_NAMES = [
   'before-first-seal',
   'guard',
   'undecided',
+  'lease',
 ] as const;
 export type ReasonName = (typeof REASON_NAMES)[number];
 
@@ -100,4 +102,5 @@ export const REASON_TEXTS: readonly string[] = [
   'sent before the first seal, which the first checkpoint contains: passes',
   'passes only under the TCP guard, which is not there: held',
   'what the next rule asks for was cut off, or the frame has messages of several types: held (inbound: dropped)',
+  'the host has been silent for longer than its lease: everything is held',
 ];

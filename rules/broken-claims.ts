@@ -28,18 +28,15 @@ const IMAGINING = 100;
 class Known {
   readonly rule: Rule;
   readonly box: Box;
-  readonly neverMatches: boolean;
   #parts: readonly Box[] | null = null;
 
   constructor(rule: Rule) {
-    const { box, contradiction } = new Region(rule);
     this.rule = rule;
-    this.box = box;
-    this.neverMatches = contradiction !== null;
+    this.box = new Region(rule).box;
   }
 
   get parts(): readonly Box[] {
-    this.#parts ??= this.neverMatches ? [this.box] : boxesOf(this.rule, this.box);
+    this.#parts ??= boxesOf(this.rule, this.box);
     return this.#parts;
   }
 }
@@ -50,18 +47,18 @@ class Known {
  * @param rules of the outbound block
  */
 export function brokenClaims(claims: readonly Claim[], rules: readonly Rule[], work: Work): BrokenClaim[] {
+  if (claims.length === 0) return [];
   const broken: BrokenClaim[] = [];
-  const known = claims.length === 0 ? [] : rules.map((rule) => new Known(rule));
+  const known = rules.map((rule) => new Known(rule));
   for (const claim of claims) {
     const selector = { handle: 0, matches: claim.matches, className: null };
-    const { box, contradiction } = new Region(selector);
-    if (contradiction !== null) continue;
+    const { box } = new Region(selector);
     const claimed = boxesOf(selector, box);
     const relevant = relevantRules(box, known, work);
     relevant.forEach((passing, index) => {
       // A guarded rule holds as long as nothing guards it.
       const { rule } = passing;
-      if (rule.verdict !== 'pass' || rule.guard || passing.neverMatches || common(box, passing.box) === null) return;
+      if (rule.verdict !== 'pass' || rule.guard) return;
       const boxes = claimed
         .flatMap((one) => passing.parts.map((part) => common(one, part)))
         .filter((one) => one !== null);
@@ -73,19 +70,15 @@ export function brokenClaims(claims: readonly Claim[], rules: readonly Rule[], w
 }
 
 function boxesOf(selector: Selector, box: Box): readonly Box[] {
-  const count = countParts(selector.matches);
-  return count > 1 && count <= MAX_PARTS ? partsOf(selector) : [box];
+  return countParts(selector.matches) <= MAX_PARTS ? partsOf(selector) : [box];
 }
 
 /** The rules that may answer anything but no for one of the claim's frames. */
 function relevantRules(claimed: Box, rules: readonly Known[], work: Work): Known[] {
-  const l3 = claimed.get(KEY.l3);
-  // A rule that asks for more than layer 2 cannot be answered where the network header is not known.
-  if (l3 === undefined || includes(l3.set, L3_VALUE.other)) return [...rules];
   const relevant: Known[] = [];
   for (const known of rules) {
     if (!work.spend(known.box.size + 1)) return [];
-    if (!known.neverMatches && common(claimed, known.box) !== null) relevant.push(known);
+    if (common(claimed, known.box) !== null) relevant.push(known);
   }
   return relevant;
 }
@@ -119,7 +112,7 @@ function readableSides(box: Box, frame: ImaginedFrame): Box {
   const sides = [...box].filter(([key]) => {
     const of = fieldOf(key);
     if (of !== null) return !isUnread || FIELDS[of.field].layer === 'l2';
-    return key === KEY.tagged || (!isUnread && Object.values<string>(KEY).includes(key));
+    return !isUnread && Object.values<string>(KEY).includes(key);
   });
   return new Map(isUnread ? [...sides, [KEY.l3, UNREAD]] : sides);
 }

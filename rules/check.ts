@@ -95,8 +95,7 @@ function hiddenRules(known: readonly Known[]): RuleError[] {
 
 /** What a rule is looked up as: its box, and its parts. */
 function entriesOf({ rule, box, parts }: Known): Entry[] {
-  const whole = { rule, box };
-  return parts[0] === box ? [whole] : [whole, ...parts.map((part) => ({ rule, box: part }))];
+  return [...new Set([box, ...parts])].map((each) => ({ rule, box: each }));
 }
 
 /** @param hider covers all of `hidden` */

@@ -63,7 +63,7 @@ function readClaim(line: string, start: number, number: number, sets: SetTable, 
     }
     if (!parseMatch(cursor, references)) return null;
   }
-  if (!isAtLineEnd(cursor)) {
+  if (cursor.peek().kind !== 'newline') {
     cursor.unexpected('a match or the end of the line');
     return null;
   }
@@ -76,9 +76,4 @@ function readClaim(line: string, start: number, number: number, sets: SetTable, 
     .filter((match) => match !== null);
   if (matches.length < references.length) return null;
   return { place: reports.place(at), text: `${CLAIM_WORD} ${cursor.textSince(0)}`, matches };
-}
-
-function isAtLineEnd(cursor: Cursor): boolean {
-  const { kind } = cursor.peek();
-  return kind === 'newline' || kind === 'end';
 }

@@ -35,24 +35,17 @@ export class CoverIndex {
     const uses = new Map<string, number>();
     for (const box of boxes) for (const key of box.keys()) uses.set(key, (uses.get(key) ?? 0) + 1);
     this.uses = uses;
-    for (const box of boxes) {
-      const id = groupId(box);
-      const group = this.#groups.get(id);
-      if (group === undefined) this.#groups.set(id, this.#newGroup(box));
-      else group.note(box);
+    const members = new Map<string, Box[]>();
+    for (const box of boxes) append(members, groupId(box), box);
+    for (const [id, alike] of members) {
+      const group = new Group(alike);
+      this.#groups.set(id, group);
+      append(this.#buckets, this.#rarest(alike[0]!), group);
     }
   }
 
-  #newGroup(box: Box): Group {
-    let rarest = NO_KEY;
-    for (const key of box.keys()) {
-      if (rarest === NO_KEY || this.uses.get(key)! < this.uses.get(rarest)!) rarest = key;
-    }
-    const group = new Group(box);
-    const bucket = this.#buckets.get(rarest);
-    if (bucket === undefined) this.#buckets.set(rarest, [group]);
-    else bucket.push(group);
-    return group;
+  #rarest(box: Box): string {
+    return [...box.keys()].sort((a, b) => this.uses.get(a)! - this.uses.get(b)!)[0] ?? NO_KEY;
   }
 
   add(entry: Entry): void {
@@ -74,35 +67,31 @@ export class CoverIndex {
   }
 }
 
+function append<T>(lists: Map<string, T[]>, key: string, item: T): void {
+  const list = lists.get(key);
+  if (list === undefined) lists.set(key, [item]);
+  else list.push(item);
+}
+
 function groupId(box: Box): string {
   return [...box.keys()].sort().join('\n');
 }
 
 class Group {
   readonly #keys: readonly string[];
-  /** Distinct starts of each side among the group's boxes: the pivot is the one with the most. */
-  readonly #starts: ReadonlyMap<string, Set<bigint>>;
+  /** The side that the boxes are filed under; null if they have none. */
+  readonly #pivot: string | null;
   readonly #nodes = new Map<bigint, Entry[]>();
   readonly #levels = new Set<bigint>();
-  #pivot: string | null = null;
-  #isEmpty = true;
 
-  constructor(sample: Box) {
-    this.#keys = [...sample.keys()];
-    this.#starts = new Map(this.#keys.map((key) => [key, new Set()]));
-    this.note(sample);
-  }
-
-  note(box: Box): void {
-    for (const [key, starts] of this.#starts) starts.add(box.get(key)!.set[0]!.low);
+  /** @param boxes all that will ever be added; at least one */
+  constructor(boxes: readonly Box[]) {
+    this.#keys = [...boxes[0]!.keys()];
+    const spread = new Map(this.#keys.map((key) => [key, new Set(boxes.map((box) => box.get(key)!.set[0]!.low)).size]));
+    this.#pivot = [...this.#keys].sort((a, b) => spread.get(b)! - spread.get(a)!)[0] ?? null;
   }
 
   add(entry: Entry): void {
-    if (this.#isEmpty) {
-      const bySpread = [...this.#starts].sort((a, b) => b[1].size - a[1].size);
-      this.#pivot = bySpread[0]?.[0] ?? null;
-      this.#isEmpty = false;
-    }
     if (this.#pivot === null) {
       this.#file(1n, 0n, entry);
       return;
@@ -113,7 +102,7 @@ class Group {
   }
 
   find(box: Box, work: Work): Entry | null {
-    if (this.#isEmpty || !this.#keys.every((key) => box.has(key))) return null;
+    if (!this.#keys.every((key) => box.has(key))) return null;
     if (this.#pivot === null) return this.#best(1n, box, work, null);
     const { bits, set } = box.get(this.#pivot)!;
     const leaf = (1n << BigInt(bits)) | set[0]!.low;
@@ -138,11 +127,9 @@ class Group {
     let high = leaves + to + 1n;
     if (bits > MAX_CUT_BITS) {
       // Ends at any bit would take hundreds of subtrees; a prefix still takes one.
-      const shared = BigInt((from ^ to).toString(2).length);
-      if (from !== to) {
-        this.#file(low >> shared, shared, entry);
-        return;
-      }
+      const level = from === to ? 0n : BigInt((from ^ to).toString(2).length);
+      this.#file(low >> level, level, entry);
+      return;
     }
     for (let level = 0n; low < high; level++) {
       if ((low & 1n) === 1n) this.#file(low++, level, entry);

@@ -8,7 +8,7 @@ export type Selector = Pick<Rule, 'handle' | 'matches' | 'className'>;
 
 /** The frames that a rule matches: exactly those of its box, whose sides are coordinates (coordinates.ts). */
 export class Region {
-  /** Without meaning if there is a contradiction. */
+  /** If there is a contradiction, of those matches that do not lead to it. */
   readonly box: Box;
   /** Why no frame can be in the region, in words; null if some may. */
   readonly contradiction: string | null;

@@ -15,9 +15,9 @@ const MAX_FRAME = 65_553n;
 
 const SCTP = 132n;
 
-/** Bytes of each transport header, and the fields in it besides the ports. */
+/** Bytes of each transport header, and the fields in it that say nothing of lengths. */
 const TRANSPORTS: ReadonlyMap<bigint, { readonly bytes: number; readonly fields: readonly FieldName[] }> = new Map([
-  [UDP, { bytes: 8, fields: ['th.sport', 'th.dport', 'udp.length'] }],
+  [UDP, { bytes: 8, fields: ['th.sport', 'th.dport'] }],
   [TCP, { bytes: 20, fields: ['th.sport', 'th.dport', 'tcp.flags'] }],
   [1n, { bytes: 8, fields: ['icmp.type', 'icmp.code'] }],
   [58n, { bytes: 4, fields: ['icmpv6.type', 'icmpv6.code'] }],
@@ -118,7 +118,7 @@ function protocolsFor(box: Box, l3: bigint): (bigint | null)[] {
   const tried = [...new Set([...TRANSPORTS.keys(), 89n, ...ends])];
   return tried.filter((protocol) => {
     if (foreign.includes(protocol)) return false;
-    if (l3 === L3_VALUE.ip6 && !isAllowed(box, 'ip6.nexthdr', protocol)) return false;
+    if (!isAllowed(box, 'ip6.nexthdr', protocol)) return false;
     const hasHeader = TRANSPORTS.has(protocol) ? 1n : 0n;
     return isAllowed(box, fieldKey('meta.l4proto'), protocol) && isAllowed(box, KEY.transport, hasHeader);
   });
@@ -159,8 +159,9 @@ class FrameDraft {
 
   /** Two at once are not thought through. */
   #stateApp(app: AppFrames | undefined, type: bigint): void {
-    if (this.#app !== null || app === undefined || type > app.types) this.#fits = false;
-    else this.#app = app;
+    const isPossible = this.#app === null && app !== undefined && app.protocols.includes(this.#protocol!);
+    if (isPossible && type <= app.types) this.#app = app;
+    else this.#fits = false;
   }
 
   /** @returns null if the values do not go together */
@@ -207,13 +208,11 @@ class FrameDraft {
 
   #chooseTransport(fields: readonly FieldName[]): void {
     const app = this.#app;
-    if (app !== null && !app.protocols.includes(this.#protocol!)) this.#fits = false;
     this.#values.set(KEY.transport, fields.length > 0 ? 1n : 0n);
     for (const field of fields) {
-      if (field === 'udp.length') continue;
       this.#choose(field, field.startsWith('th.') && app !== null ? [{ low: app.port, high: 65_535n }] : undefined);
     }
-    const hasChunk = this.#protocol === SCTP && !isAllowed(this.#box, KEY.chunk, 0n);
+    const hasChunk = !isAllowed(this.#box, KEY.chunk, 0n);
     this.#values.set(KEY.chunk, hasChunk ? 1n : 0n);
     if (hasChunk) this.#choose('sctp.chunk');
   }

@@ -40,6 +40,11 @@ function summary(p: Parsed, record: CaptureRecord): string {
   return `${head}${macs} ${p.etherType < MIN_ETHERTYPE ? '802.3' : `type 0x${p.etherType.toString(16).padStart(4, '0')}`}`;
 }
 
+/** @returns what the frame is, in a few words */
+export function frameSummary(judged: Judged, record: CaptureRecord): string {
+  return judged.isEthernet ? summary(judged.parsed, record) : `link type ${record.linkType}`;
+}
+
 /** @returns one line for one frame */
 export function frameLine(
   judged: Judged,
@@ -49,7 +54,7 @@ export function frameLine(
   ruleSet: RuleSet,
 ): string {
   const time = record.hasTime ? timeText(record.seconds, record.nanoseconds) : '-';
-  const what = judged.isEthernet ? summary(judged.parsed, record) : `link type ${record.linkType}`;
+  const what = frameSummary(judged, record);
   const rule = decidingRule(judged, ruleSet);
   const by = rule === null ? '' : ` [${rule.place.line}: ${printable(rule.text)}]`;
   const verdict = VERDICT_NAMES[judged.verdict as 0 | 1 | 2];
@@ -72,9 +77,7 @@ export function derivationText(
     if (value !== null) lines.push(`  ${name.padEnd(14)} ${value}`);
   };
   const number = (value: number) => (value < 0 ? null : value);
-  lines.push(
-    `frame ${pkt}${file === null ? '' : ` of ${file}`}: ${judged.isEthernet ? summary(p, record) : `link type ${record.linkType}`}`,
-  );
+  lines.push(`frame ${pkt}${file === null ? '' : ` of ${file}`}: ${frameSummary(judged, record)}`);
   row('time', record.hasTime ? timeText(record.seconds, record.nanoseconds) : null);
   row('length', `${record.wireLength} bytes on the wire, ${record.capturedLength} captured`);
   if (judged.isEthernet && p.etherType >= 0) {

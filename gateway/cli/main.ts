@@ -1,74 +1,26 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
-import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Argument, Command, CommanderError, Option } from 'commander';
 import { DEFAULT_LIMITS } from '../occupancy.ts';
-import { VmAddresses } from '../vm-addresses.ts';
+import {
+  bytes,
+  checksumOption,
+  count,
+  duration,
+  jsonOption,
+  positiveDuration,
+  rulesOption,
+  vmAddresses,
+  vmOption,
+} from './arguments.ts';
+import { addCheck } from './check-command.ts';
 import { completion, SHELLS, type Shell } from './completion.ts';
 import { EXIT, Failure } from './failure.ts';
+import { addRules } from './rules-command.ts';
 
 const VERSION: string = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')).version;
 
-/** The rule set that is in force where the user names none. */
-const DEFAULT_RULES = 'default';
-
-const UNIT_NS: Readonly<Record<string, number>> = { ns: 1, us: 1e3, ms: 1e6, s: 1e9, m: 60e9 };
-
-/** `100ms`, `2.5s`, `250us` to nanoseconds. */
-function duration(text: string): number {
-  const [, value, unit] = /^(\d+(?:\.\d+)?)(ns|us|ms|s|m)$/.exec(text) ?? [];
-  if (value === undefined) throw new InvalidArgumentError('expected a duration such as 100ms, 2.5s or 250us');
-  const ns = Math.round(Number(value) * UNIT_NS[unit!]!);
-  if (ns > Number.MAX_SAFE_INTEGER) throw new InvalidArgumentError('expected a duration of at most 104 days');
-  return ns;
-}
-
-function positiveDuration(text: string): number {
-  const value = duration(text);
-  if (value < 1) throw new InvalidArgumentError('expected a duration above 0');
-  return value;
-}
-
-function count(text: string): number {
-  if (!/^[1-9]\d{0,14}$/.test(text)) throw new InvalidArgumentError('expected a whole number from 1 on');
-  return Number(text);
-}
-
-/** `64M`, `512K` or plain bytes. */
-function bytes(text: string): number {
-  const [, value, unit] = /^(\d{1,10})([KMG]?)$/.exec(text) ?? [];
-  if (value === undefined) throw new InvalidArgumentError('expected bytes such as 1000000, 512K or 64M');
-  return Number(value) * ({ '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 }[unit!] ?? 1);
-}
-
-function collect(text: string, before: string[]): string[] {
-  return [...before, text];
-}
-
-function vmOption(): Option {
-  return new Option(
-    '--vm <addr>',
-    'MAC, IP or prefix of the VM: what it sent is outbound (repeatable; without it all is)',
-  )
-    .argParser(collect)
-    .default([], 'every frame');
-}
-
-function rulesOption(): Option {
-  return new Option('--rules <file>', 'rule file, or a shipped set: default, hold-all, telephony').default(
-    DEFAULT_RULES,
-  );
-}
-
-function vmAddresses(texts: string[]): VmAddresses {
-  try {
-    return new VmAddresses(texts);
-  } catch (error) {
-    throw error instanceof RangeError ? new Failure(`--vm: ${error.message}`) : error;
-  }
-}
-
-const jsonOption = () => new Option('--json', 'print JSON for programs');
-const checksumOption = () => new Option('--verify-checksums', 'hold frames with a wrong IPv4 header checksum');
+const MISSING_COMMAND = "a command is missing: see 'holdfast --help'";
 
 /** A command's own modules are loaded when it is called: most of the time that a small job takes is loading. */
 function program(): Command {
@@ -157,15 +109,8 @@ function program(): Command {
       });
     });
 
-  holdfast
-    .command('check')
-    .description('Check a rule file: every error with its place, and rules that can never decide.')
-    .argument('<rules>', "rule file, '-' for standard input, or a shipped set")
-    .addOption(jsonOption())
-    .action(async (path: string, options) => {
-      const { check } = await import('./check.ts');
-      process.exitCode = await check(path, options.json === true);
-    });
+  addCheck(holdfast);
+  addRules(holdfast);
   holdfast
     .command('completion')
     .description('Print a completion script for a shell: source <(holdfast completion bash)')
@@ -174,8 +119,13 @@ function program(): Command {
       process.stdout.write(completion(holdfast, shell));
     });
 
-  for (const command of holdfast.commands) command.configureOutput({ outputError: () => {} }).exitOverride();
+  const silent = { outputError: () => {}, writeErr: () => {} };
+  for (const command of allCommands(holdfast)) command.configureOutput(silent).exitOverride();
   return holdfast;
+}
+
+function allCommands(program: Command): Command[] {
+  return program.commands.flatMap((command) => [command, ...allCommands(command)]);
 }
 
 /** One line on stderr, whatever went wrong. */
@@ -183,6 +133,8 @@ function fail(error: unknown): number {
   if (error instanceof CommanderError) {
     // Help and version are no errors; commander has printed them.
     if (error.exitCode === 0) return EXIT.ok;
+    // 'holdfast rules' alone.
+    if (error.code === 'commander.help') return fail(new Failure(MISSING_COMMAND));
     process.stderr.write(`holdfast: ${error.message.replace(/^error: /, '').replaceAll('\n', ' ')}\n`);
     return EXIT.usage;
   }
@@ -199,7 +151,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 try {
-  if (process.argv.length === 2) throw new Failure("a command is missing: see 'holdfast --help'");
+  if (process.argv.length === 2) throw new Failure(MISSING_COMMAND);
   await program().parseAsync();
 } catch (error) {
   process.exitCode = fail(error);

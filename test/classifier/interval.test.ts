@@ -32,6 +32,8 @@ describe('a condition without a mask', () => {
     ]);
     expect(plain('tcp.dport', null, true, [0n, 9n], [20n, 65535n]).intervals).toEqual([[10n, 19n]]);
     expect(plain('tcp.dport', null, true, [0n, 65535n]).intervals).toEqual([]);
+    expect(plain('tcp.dport', null, true, [0n, 65534n]).intervals).toEqual([[65535n, 65535n]]);
+    expect(plain('tcp.dport', null, true, [1n, 65535n]).intervals).toEqual([[0n, 0n]]);
     expect(plain('tcp.dport', null, true).intervals).toEqual([[0n, 65535n]]);
   });
 });

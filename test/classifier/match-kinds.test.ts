@@ -121,6 +121,14 @@ describe.each(MATCHERS)('the %s matcher', (_, make) => {
       }
     });
 
+    it('compares it in a concatenation, negated or beside a longer one', () => {
+      holds(two, not(concat(['sctp.chunk', 'sctp.dport'], [10, 8], [9, 7])));
+      fails(two, not(concat(['sctp.chunk', 'sctp.dport'], [10, 8], [10, 7])));
+      const longer = concat(['sctp.sport', 'sctp.dport'], [1, 7], [2, 7], [36412, 7]);
+      holds(two, longer, concat(['sctp.chunk', 'sctp.dport'], [10, 7]));
+      fails(two, longer, concat(['sctp.chunk', 'sctp.dport'], [9, 7]));
+    });
+
     it('does not know where the capture has cut it off, unless another match says no', () => {
       const header = 14 + 20 + 12;
       expect(ask(two, [is('sctp.chunk', 9)], header)).toBe(UNDECIDED);
@@ -282,6 +290,13 @@ describe.each(MATCHERS)('the %s matcher', (_, make) => {
       fails(from('192.0.2.1', 5060), pairs, concat(['udp.dport', 'ip.daddr'], [8, [0, 0xffffffff]], [9, 0]));
     });
 
+    it('does not look behind its tuples, whatever was written there', () => {
+      // What the list of ports begins with would be the bounds of 128.0.0.1 to 128.0.255.255.
+      const ports = match('udp.dport', [5, 8], [9, 9], [11, 20]);
+      const built = frame().eth().ip4({ src: '128.0.0.5' }).udp(7, 9);
+      holds(built, not(concat(['ip.saddr', 'udp.sport'], [A, 7])), ports);
+    });
+
     it('compares IPv6 ranges that end inside words, and MAC addresses', () => {
       const low = 0x20010db8_00000000_00000000_fffffff0n;
       const six = concat(
@@ -378,6 +393,22 @@ describe.each(MATCHERS)('the %s matcher', (_, make) => {
       expect(askAt(5, ip4().tcp(5060, 1), calls)).toBe(NO_MATCH);
       expect(askAt(5, ip4().tcp(5060, 1), not(calls))).toBe(NO_MATCH);
       expect(askAt(5, frame().eth().payload('x'), not(calls))).toBe(UNKNOWN_ETHERTYPE);
+    });
+
+    it("looks up SCTP's chunk, which may be missing or not captured", () => {
+      const chunks = [dynamicSet('chunks', ['inet_proto'], [element(null, [0, 0]), element(null, [9, 9])])];
+      const isIn = { kind: 'set', fields: ['sctp.chunk'], set: 'chunks', negated: false } as const;
+      const answers = (built: FrameBuilder, cutTo?: number) => {
+        const bytes = built.build();
+        const p = new Parsed();
+        const slab = parseInto(p, bytes.subarray(0, cutTo), bytes.length);
+        return [isIn, not(isIn)].map((one) => make(ruleSetOf([[one]], chunks)).classify(p, slab));
+      };
+      expect(answers(ip4().sctp(1, 2).chunk(9))).toEqual([YES, NO_MATCH]);
+      expect(answers(ip4().sctp(1, 2).chunk(0))).toEqual([YES, NO_MATCH]);
+      expect(answers(ip4().sctp(1, 2).chunk(8))).toEqual([NO_MATCH, YES]);
+      expect(answers(ip4().sctp(1, 2))).toEqual([NO_MATCH, NO_MATCH]);
+      expect(answers(ip4().sctp(1, 2).chunk(9), 14 + 20 + 12)).toEqual([UNDECIDED, UNDECIDED]);
     });
 
     it('misses an element from its deadline on', () => {

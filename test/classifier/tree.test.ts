@@ -323,6 +323,26 @@ describe('a tree', () => {
     expect(tree.leaves.length).toBeLessThan(2 * (400 * 12 + 4096));
   });
 
+  test('is never deeper than the matcher can wait for', () => {
+    // Over and over half of a word's ranges lie in few cells and go down, and the wider half goes to the rest.
+    const spread = (count: number, width: number) =>
+      Array.from({ length: count }, (_, i) => Math.round((i * (1023 - width)) / (count - 1))).map((low) => [
+        low,
+        low + width,
+      ]);
+    const ranges = [spread(32, 0), spread(16, 100), spread(8, 200), spread(8, 400)].flat();
+    const boxes = Array.from({ length: 24 }, (_, word) =>
+      ranges.map(([low, high]) => [word, low!, high!] as const),
+    ).flat();
+    const tree = new TreeBuilder();
+    const root = tree.build(boxes.map((range, i) => box(i * 10, range)));
+    let deepest = 0;
+    let node = root;
+    for (; node >= 0; node = nodeAt(tree, node).rest) deepest++;
+    expect(deepest).toBe(MAX_DEPTH);
+    expect(leafAt(tree, node).length).toBeGreaterThan(100);
+  });
+
   test('may be built after another with the same builder, and does not change that', () => {
     const tree = new TreeBuilder();
     const first = tree.build(values(PORT, 10, 11, 12, 13, 14));

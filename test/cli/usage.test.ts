@@ -104,11 +104,14 @@ describe('a wrong call', () => {
 });
 
 describe('check', () => {
-  it.each(['default', 'hold-all', 'telephony'])('the shipped set %s is valid, without a warning', async (set) => {
-    const { code, stdout } = await holdfast(['check', set]);
-    expect(code).toBe(0);
-    expect(stdout).toMatch(/^\S+\.rules: \d+ rules?, 0 errors, 0 warnings\n$/);
-  });
+  it.each(['default', 'hold-all', 'telephony', 'router', 'web'])(
+    'the shipped set %s is valid, without a warning',
+    async (set) => {
+      const { code, stdout } = await holdfast(['check', set]);
+      expect(code).toBe(0);
+      expect(stdout).toMatch(/^\S+\.rules: \d+ rules?, 0 errors, 0 warnings\n$/);
+    },
+  );
 
   it('invalid rules: every error with a caret under its word, exit 1', async () => {
     const { code, stdout, stderr } = await holdfast(['check', BAD_RULES]);

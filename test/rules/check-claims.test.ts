@@ -7,9 +7,12 @@ import { LinearMatcher } from '../../classifier/linear.ts';
 import { LiveState } from '../../classifier/live-state.ts';
 import { frame } from '../../pcaps/build.ts';
 import { type BrokenClaim, brokenClaims } from '../../rules/broken-claims.ts';
+import { readClaims } from '../../rules/claims.ts';
 import { fieldKey } from '../../rules/coordinates.ts';
+import { Reports } from '../../rules/errors.ts';
 import { parseRules } from '../../rules/parse.ts';
 import { FIELDS, type FieldName, type Match, type Rule, type RuleSet } from '../../rules/rule.ts';
+import { SetTable } from '../../rules/set-table.ts';
 import { Work } from '../../rules/work.ts';
 import { arbitraryRuleSet, ruleOf, ruleSetOf } from '../support/arbitrary-rules.ts';
 import { bytesOf } from '../support/imagined-frame.ts';
@@ -75,6 +78,38 @@ describe('a rule that passes what a claim says is held', () => {
     ]);
   });
 
+  it('is found behind rules that hold other frames of an unknown network header', () => {
+    const lines = [
+      '# @holds ether saddr 02:00:00:00:00:09',
+      'ether type 0x88b5 ip ttl 5 hold',
+      'vlan id 5 ip ttl 5 hold',
+    ];
+    expect(claimsOf(...lines, 'ether type != { ip, ip6, arp } pass')).toEqual([
+      "7: line 4 says are held, '@holds ether saddr 02:00:00:00:00:09': for example ether saddr 02:00:00:00:00:09, ether type 0x600",
+    ]);
+  });
+
+  it('is found behind up to 63 rules that hold its frames', () => {
+    const lines = (count: number) => Array.from({ length: count }, (_, i) => `udp dport ${i + 1} hold`);
+    expect(claimsOf('# @holds udp dport 1-64', ...lines(63), 'default pass')[0]).toMatch(/for example udp dport 64$/);
+    expect(claimsOf('# @holds udp dport 1-65', ...lines(64), 'default pass')).toEqual([]);
+  });
+
+  it('is found for each of up to 64 tuples', () => {
+    const tuples = (count: number) => Array.from({ length: count }, (_, i) => `${i + 1} . ${i + 1}`).join(', ');
+    const matches = (count: number) => `udp sport . udp dport { ${tuples(count)} }`;
+    const claim = (count: number) => `# @holds ${matches(count)}`;
+    expect(claimsOf(claim(64), 'udp dport 64 pass')[0]).toMatch(/for example udp sport 64, udp dport 64$/);
+    // Of more only the first values are tried.
+    expect(claimsOf(claim(65), 'udp dport 65 pass')).toEqual([]);
+    expect(claimsOf(claim(65), 'udp dport 1 pass')).toHaveLength(1);
+    expect(claimsOf('# @holds udp dport 65', `${matches(65)} pass`)).toEqual([]);
+  });
+
+  it('may have no field to tell by example', () => {
+    expect(claimsOf('# @holds app sip', 'default pass')).toEqual(["5: line 4 says are held, '@holds app sip'"]);
+  });
+
   it('is told once for each claim and rule', () => {
     const lines = ['# @holds udp dport 5', '# @holds udp sport 6', 'udp dport 5 pass', 'udp sport 6 pass'];
     expect(claimsOf(...lines).map((text) => text.slice(0, 10))).toEqual(['6: line 4 ', '6: line 5 ', '7: line 5 ']);
@@ -107,6 +142,11 @@ describe('nothing is said where', () => {
     [
       'earlier rules together hold it',
       ['# @holds udp dport 5-6', 'udp dport 5 hold', 'udp dport 6 hold', 'default pass'],
+    ],
+    ['no frame is like the rule', ['# @holds udp dport 5', 'udp dport 5 tcp dport 6 pass']],
+    [
+      'a rule that never matches cannot be answered',
+      ['# @holds ether type 0x88cc', 'ip ttl 5 ip6 hoplimit 5 hold', 'default pass'],
     ],
     ['the rule holds', ['# @holds udp dport 5', 'udp dport 5 hold']],
     ['the rule drops', ['# @holds udp dport 5', 'udp dport 5 drop']],
@@ -214,6 +254,21 @@ describe('a claim', () => {
   });
 
   it.each([
+    ['# @holds udp dport 5 hold', 'matches only', "a claim is '@holds' and matches: what it names is held"],
+    ['# @holds udp dport 5 }', 'a match or the end of the line', undefined],
+  ])('that says too much is told what it may say: %s', (line, expected, hint) => {
+    const [error] = parseRules(fileOf(line), 'r').errors;
+    expect([error!.expected, error!.hint]).toEqual([expected, hint]);
+  });
+
+  it('that cannot be read is none', () => {
+    const reports = new Reports('r');
+    const text = '# @holds udp dport 5 ip saddr @nothing\n# @holds udp\n# @holds udp dport 6';
+    const claims = readClaims(new Map([['r', text]]), new SetTable(reports), reports);
+    expect(claims.map((claim) => claim.text)).toEqual(['@holds udp dport 6']);
+  });
+
+  it.each([
     '# what @holds means',
     '# @holdsx udp dport 5',
     '# @holds-not udp dport 5',
@@ -316,8 +371,15 @@ describe('a frame that breaks a claim', () => {
       intervals: [{ low: 5n, high: 5n }],
     };
     const claim = { place: rules[0]!.place, text: '', matches: [match] };
-    expect(brokenClaims([claim], rules, new Work(1000))).toHaveLength(1);
-    expect(brokenClaims([claim], rules, new Work(0))).toEqual([]);
+    const other = { ...ruleOf([{ ...match, field: 'ip.ttl' }], 0), verdict: 'hold' as const };
+    const elsewhere = { ...other, matches: [{ ...match, intervals: [{ low: 6n, high: 6n }] }] };
+    const all = [elsewhere, other, ...rules];
+    // Once through the rules: a step for each, and one for each side, four and two. A frame; and the answer of the second rule,
+    // a step and one for its match. The first one is not asked.
+    const steps = 1 + 4 + 1 + 2 + 1 + 100 + 2;
+    expect(brokenClaims([claim], all, new Work(steps))).toHaveLength(1);
+    expect(brokenClaims([claim], all, new Work(steps - 1))).toEqual([]);
+    expect(brokenClaims([claim], all, new Work(0))).toEqual([]);
   });
 });
 

@@ -147,7 +147,7 @@ describe('a rule that an earlier one hides', () => {
     ]);
   });
 
-  it('is found among ten thousand rules', () => {
+  it('is found in a file of 10,000 rules', () => {
     const lines = Array.from({ length: 10_000 }, (_, i) => `ip saddr 10.0.${i >> 8}.${i & 255} udp dport ${i} hold`);
     lines.push('ip saddr 10.0.3.7 udp dport 775 ip daddr 10.9.9.9 pass', 'default class data');
     expect(warningsOf(...lines)).toEqual([
@@ -228,7 +228,7 @@ describe('a rule that earlier ones hide together', () => {
     [['tcp dport 5 hold', 'udp dport 5 hold'], 'th dport 5 meta l4proto { tcp, udp } pass'],
     [['ether type ip hold', 'ether type != ip hold'], 'ip ttl 5 pass'],
     [['ether type arp hold', 'ether type != arp hold'], 'vlan id 5 pass'],
-    [['ip saddr 0.0.0.0/0 hold', 'ether type != ip hold'], 'udp dport 5 pass'],
+    [['ip saddr 0.0.0.0/0 hold', 'ether type != ip hold'], 'ether type { 0x0700, ip } udp dport 5 pass'],
     [
       ['ip saddr 10.0.0.0/9 hold', 'ip saddr 10.128.0.0/9 udp dport 0-65535 hold'],
       'ip saddr 10.0.0.0/8 udp dport 5 pass',
@@ -279,6 +279,15 @@ describe('a rule that earlier ones hide together', () => {
     ]);
   });
 
+  it('are not named where one of them hides it alone', () => {
+    const lines = ['udp dport 1 hold', 'udp dport 1-9 hold', 'udp dport 1-5 pass'];
+    expect(warningsOf(...lines)).toEqual([`6: this rule is never reached: ${REACHED(5, lines[1]!)}`]);
+  });
+
+  it('is not the default', () => {
+    expect(warningsOf('ether type ip hold', 'ether type != ip hold', 'default pass')).toEqual([]);
+  });
+
   it('leaves out those that have no part in it', () => {
     const lines = [
       'tcp dport 5 hold',
@@ -301,6 +310,33 @@ describe('a rule that earlier ones hide together', () => {
     expect(warningsOf(first, 'ip ttl . udp dport { 1 . 1, 2 . 2 } pass')).toEqual([
       `5: this rule is never reached: ${REACHED(4, first)}`,
     ]);
+  });
+});
+
+describe('of many tuples', () => {
+  /** As many as `count`: 1 . 1, 2 . 2, and so on. */
+  const tuples = (count: number) => Array.from({ length: count }, (_, i) => `${i + 1} . ${i + 1}`).join(', ');
+  const NEVER = 'this rule never matches: none of its tuples fits its other matches';
+  /** A rule that no frame can match, if its tuples are told apart. */
+  const never = (count: number) => `th sport . th dport { ${tuples(count)} } th sport 1 th dport 2 hold`;
+
+  it('20,000 are told apart, in all rules together', () => {
+    const all = ['udp dport 5 hold', never(19_990), never(11), never(10)];
+    expect(warningsOf(...all)).toEqual([`5: ${NEVER}`, `7: ${NEVER}`]);
+    expect(warningsOf(...all, never(2))).toHaveLength(2);
+  });
+
+  it('rules with the same ones match the same frames, if not too many pairs are to be compared', () => {
+    const other = (count: number) => `th sport . th dport { 70 . 71, ${tuples(count)} } hold`;
+    const codes = (first: string, second: string) =>
+      parseRules(fileOf(first, second), 'r')
+        .warnings.filter(({ code }) => code !== 'unused-class')
+        .map(({ code }) => code);
+    expect(codes(other(99), other(99))).toEqual(['duplicate-rule']);
+    expect(codes(other(100), other(100))).toEqual(['shadowed-rule']);
+    // Equal short lists are equal without a look at their pairs.
+    const twice = `ip ttl . udp sport { ${tuples(11)} } ip length . udp dport { ${tuples(11)} } hold`;
+    expect(codes(twice, twice)).toEqual(['duplicate-rule']);
   });
 });
 
@@ -377,7 +413,7 @@ describe('the two blocks', () => {
 
 describe('warnings', () => {
   it('name a class that no rule uses, at its place', () => {
-    expect(parseRules('class spare hold\noutbound {\n  default pass\n}', 'r').warnings).toEqual([
+    expect(parseRules('class spare hold\noutbound {\n  default pass\n}', 'r').warnings).toStrictEqual([
       {
         severity: 'warning',
         code: 'unused-class',

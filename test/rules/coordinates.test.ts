@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Box } from '../../rules/box.ts';
 import { constraintsOf, fieldOf, matchText, tightened } from '../../rules/coordinates.ts';
+import { Region } from '../../rules/region.ts';
 import type { Interval, Match } from '../../rules/rule.ts';
 import { match } from '../support/arbitrary-rules.ts';
 import { matchesOf } from './rules.ts';
@@ -37,6 +38,8 @@ describe('a match says of a frame', () => {
     ['tcp dport 5', [...TCP, 'th.dport/16: 5']],
     ['tcp flags == 2', [...TCP, 'tcp.flags/8: 2']],
     ['udp sport 5', [...UDP, 'th.sport/16: 5']],
+    // A port that looks like an EtherType.
+    ['udp dport 2048', [...UDP, 'th.dport/16: 2048']],
     ['udp length 9', [...UDP, 'udp.length/16: 9']],
     ['udplite sport 5', [...SEGMENT, 'meta.l4proto/8: 136', 'th.sport/16: 5']],
     ['sctp sport 5', [...SEGMENT, 'meta.l4proto/8: 132', 'th.sport/16: 5']],
@@ -121,6 +124,18 @@ describe('a match says of a frame', () => {
     };
     expect(keyOf(64)).toMatch(/^tuples th sport . th dport 0-0 . 1-2, 1-1 . 1-2, /);
     expect(keyOf(65)).toBe('tuples of 3.1');
+  });
+
+  it('whose it is, by the rule and the match', () => {
+    const tuples = Array.from({ length: 65 }, (_, i) => [match('ip.ttl', [i, i]), match('th.dport', [5, 5])]);
+    const long: Match = {
+      kind: 'concat',
+      fields: ['ip.ttl', 'th.dport'],
+      negated: true,
+      tuples: tuples.map((tuple) => tuple.map(({ intervals }) => intervals[0]!)),
+    };
+    const { box } = new Region({ handle: 7, className: null, matches: [match('ip.dscp', [3, 3]), long, long] });
+    expect([...box.keys()].filter((key) => key.startsWith('tuples'))).toEqual(['tuples of 7.1', 'tuples of 7.2']);
   });
 });
 

@@ -1,8 +1,16 @@
 import { type FrameBuilder, frame } from '../../pcaps/build.ts';
 import { formatIp4, formatIp6, formatMac } from '../../rules/addresses.ts';
 import type { ImaginedFrame } from '../../rules/imagined.ts';
+import { Region } from '../../rules/region.ts';
+import type { Match } from '../../rules/rule.ts';
+import { imagineFrame } from '../../rules/witness.ts';
 
 const HEADER_BYTES: Readonly<Record<number, number>> = { 1: 8, 2: 8, 6: 20, 17: 8, 33: 16, 58: 4, 132: 12, 136: 8 };
+
+/** A frame that the matches select; null if none is found. */
+export function imagined(matches: readonly Match[], className: string | null = null): ImaginedFrame | null {
+  return imagineFrame(new Region({ handle: 1, className, matches }).box);
+}
 
 /** The bytes of a frame that the checker imagined; payload is zeros, unless it is given. */
 export function bytesOf(imagined: ImaginedFrame, payload?: string): Uint8Array {

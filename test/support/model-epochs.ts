@@ -38,6 +38,14 @@ export class ModelEpochs {
     this.#fate.clear();
   }
 
+  takeOver(term: number, epoch: number): void {
+    if (this.state === 'on' || term < this.term) throw new Refused('stale-term');
+    Object.assign(this, { state: 'on', term: term + 1, open: epoch + 1, committed: epoch, isBeforeFirstSeal: false });
+    this.#hasPassed = false;
+    this.#floor = epoch;
+    this.#fate.clear();
+  }
+
   checkTerm(term: number): void {
     if (this.state !== 'on') throw new Refused('not-replicated');
     if (term !== this.term) throw new Refused('stale-term');

@@ -40,6 +40,9 @@ export interface Left {
 const AT_ONCE = Number.NEGATIVE_INFINITY;
 /** Batches of frames that wait in one direction until a port takes them. */
 const REFUSED_BATCHES = 2;
+/** What `resume` delivers before it answers. */
+const RESUME_BATCHES = 64;
+const NS_PER_MS = 1e6;
 
 /**
  * What the gateway promises for one VM, with arrays of plain objects and no thought of speed: every list is searched
@@ -68,6 +71,10 @@ export class Model {
   peakBytes = 0;
   readonly #options: ModelOptions;
   #trainShiftNs = AT_ONCE;
+  /** Without a request of the term for this long everything is held. */
+  #leaseNs = Number.POSITIVE_INFINITY;
+  #heardNs = 0;
+  #quiescedUntilNs = AT_ONCE;
 
   constructor(options: ModelOptions) {
     this.#options = options;
@@ -101,7 +108,7 @@ export class Model {
   // What the gateway does by itself.
 
   turn(): number {
-    const read = this.#inbound() + this.#outbound(false);
+    const read = (this.nowNs < this.#quiescedUntilNs ? 0 : this.#inbound()) + this.#outbound(false);
     this.pump();
     return read;
   }
@@ -121,15 +128,40 @@ export class Model {
 
   // What the host asks.
 
-  start(holdFrom: 'now' | 'first-seal') {
+  start(holdFrom: 'now' | 'first-seal', leaseMs: number) {
     this.#flush();
     for (const s of this.stored) s.label = s.label <= this.epochs.committed ? 0 : 1;
     this.epochs.start(holdFrom);
-    this.failed = false;
-    return { term: this.epochs.term, openEpoch: 1 };
+    return this.#began(leaseMs);
+  }
+
+  takeOver(term: number, epoch: number, leaseMs: number) {
+    this.epochs.takeOver(term, epoch);
+    this.#flush();
+    for (const s of this.stored) if (s.label !== 0) s.label = epoch + 1;
+    return this.#began(leaseMs);
+  }
+
+  quiesce(term: number, leaseMs: number) {
+    this.#hear(term);
+    this.epochs.checkTerm(term);
+    this.#quiescedUntilNs = this.nowNs + leaseMs * NS_PER_MS;
+    this.pump();
+    return { quiescent: this.refusedIn.length === 0 };
+  }
+
+  resume(term: number) {
+    this.#hear(term);
+    this.epochs.checkTerm(term);
+    const before = this.count.inboundPassed ?? 0;
+    const wasQuiesced = this.nowNs < this.#quiescedUntilNs;
+    this.#quiescedUntilNs = AT_ONCE;
+    for (let i = 0; wasQuiesced && i < RESUME_BATCHES; i++) this.#inbound();
+    return { deliveredFrames: (this.count.inboundPassed ?? 0) - before };
   }
 
   seal(term: number, epoch: number, isLate: boolean) {
+    this.#hear(term);
     this.epochs.checkSeal(term, epoch);
     let drained = false;
     while (this.#mayRead(true) > 0) {
@@ -141,11 +173,13 @@ export class Model {
   }
 
   commit(term: number, epoch: number) {
+    this.#hear(term);
     if (!this.epochs.commit(term, epoch)) return { releasedFrames: 0, releasedBytes: 0 };
     return this.#release(epoch);
   }
 
   abort(term: number, epoch: number) {
+    this.#hear(term);
     const next = this.epochs.abort(term, epoch);
     const moved = this.stored.filter((s) => s.label === epoch);
     for (const s of moved) s.label = next;
@@ -153,7 +187,9 @@ export class Model {
   }
 
   rollback(term: number, epoch: number) {
+    this.#hear(term);
     const commits = this.epochs.rollback(term, epoch);
+    this.#quiescedUntilNs = AT_ONCE;
     const discardedFrames = this.#discardAfter(epoch);
     this.#flush();
     const releasedFrames = commits ? this.#release(epoch).releasedFrames : 0;
@@ -163,6 +199,7 @@ export class Model {
 
   fail() {
     this.failed = true;
+    this.#quiescedUntilNs = AT_ONCE;
     const discardedFrames = this.#discardAfter(this.epochs.committed);
     this.epochs.abandon();
     this.#flush();
@@ -172,6 +209,7 @@ export class Model {
   stop(term: number, held: 'release' | 'discard' | 'keep') {
     const { committed } = this.epochs;
     this.epochs.stop(term, held === 'keep' ? 'waiting' : 'off');
+    this.#quiescedUntilNs = AT_ONCE;
     const discardedFrames = held === 'discard' ? this.#discardAfter(committed) : 0;
     const releasedFrames = held === 'release' ? this.#release(Number.POSITIVE_INFINITY).releasedFrames : 0;
     this.#flush();
@@ -187,6 +225,18 @@ export class Model {
   }
 
   // The parts.
+
+  #began(leaseMs: number) {
+    this.failed = false;
+    this.#leaseNs = leaseMs === 0 ? Number.POSITIVE_INFINITY : leaseMs * NS_PER_MS;
+    this.#heardNs = this.nowNs;
+    this.#quiescedUntilNs = AT_ONCE;
+    return { term: this.epochs.term, openEpoch: this.epochs.open };
+  }
+
+  #hear(term: number): void {
+    if (this.epochs.state === 'on' && this.epochs.term === term) this.#heardNs = this.nowNs;
+  }
 
   #inbound(): number {
     const frames = this.fromNet.splice(0, this.#slots(this.refusedIn));
@@ -220,10 +270,12 @@ export class Model {
     const judged = this.judge.judge(frame, this.nowNs);
     if (judged.rule !== null) this.#hit(judged.rule);
     const { state, isBeforeFirstSeal } = this.epochs;
+    const isSilent = state === 'on' && this.nowNs >= this.#heardNs + this.#leaseNs;
     let { verdict, reason } = judged;
     if (verdict === 'hold' && state === 'off') [verdict, reason] = ['pass', 'not-replicated'];
-    else if (verdict === 'hold' && isBeforeFirstSeal) [verdict, reason] = ['pass', 'before-first-seal'];
+    else if (verdict === 'hold' && isBeforeFirstSeal && !isSilent) [verdict, reason] = ['pass', 'before-first-seal'];
     else if (verdict === 'pass' && state === 'waiting') [verdict, reason] = ['hold', 'waiting'];
+    else if (verdict === 'pass' && isSilent) [verdict, reason] = ['hold', 'lease'];
     const flow = judged.ordered || keepsOrder(frame) ? flowOf(frame) : null;
     const ofFlow = this.stored.filter((s) => flow !== null && s.flow === flow);
     // After a stop that released frames, those leave before newer ones, of whatever flow.

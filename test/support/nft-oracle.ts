@@ -69,6 +69,22 @@ export class NftOracle {
    */
   count(matches: readonly string[], capture: string, frames: number, evaluation: Evaluation, sets = ''): number[] {
     this.#inside('nft', ['-f', '-'], rulesetOf(matches, evaluation, sets));
+    return this.#send(capture, frames);
+  }
+
+  /**
+   * Sends a capture past a whole ruleset.
+   * @param ruleset a table `netdev oracle` with a chain `ingress` on device hfb, whose first rule is `counter`
+   * @returns what `nft list ruleset` prints then, with its counters
+   */
+  countListed(ruleset: string, capture: string, frames: number): string {
+    this.#inside('nft', ['-f', '-'], `flush ruleset\n${ruleset}`);
+    this.#send(capture, frames);
+    return this.#inside('nft', ['list', 'ruleset']);
+  }
+
+  /** @returns frames per rule of the chain `ingress`, without the first, which counts all */
+  #send(capture: string, frames: number): number[] {
     const sent = this.#inside('tcpreplay', ['-q', '--topspeed', '--preload-pcap', '-i', 'hfa', capture]);
     const successful = Number(/Successful packets:\s+(\d+)/.exec(sent)?.[1]);
     if (successful !== frames) throw new Error(`tcpreplay sent ${successful} of ${frames} frames:\n${sent}`);
@@ -88,7 +104,8 @@ export class NftOracle {
     };
     return listed.nftables
       .filter(({ rule }) => rule !== undefined)
-      .map(({ rule }) => rule!.expr.find(({ counter }) => counter !== undefined)!.counter!.packets);
+      .map(({ rule }) => rule!.expr.find(({ counter }) => counter !== undefined)?.counter)
+      .map((counter) => counter?.packets ?? 0);
   }
 
   #inside(program: string, parameters: readonly string[], input = ''): string {

@@ -1,11 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import { VirtualClock } from '../../gateway/clock.ts';
 import { COUNT } from '../../gateway/counters.ts';
+import { DirectDoor, type Door } from './door.ts';
 import { type Frame, type FrameSpec, makeFrame } from './frames.ts';
 import { generationOf } from './judge.ts';
 import { Model, type ModelOptions } from './model.ts';
 import { Refused } from './model-epochs.ts';
-import { answerOf, hex, Rig } from './rig.ts';
+import { hex, Rig } from './rig.ts';
 import type { Schedule, Step } from './schedule.ts';
 
 export type Tally = Record<string, number>;
@@ -25,14 +26,16 @@ function show(value: unknown): string {
 class Pair {
   readonly rig: Rig;
   readonly model: Model;
+  readonly #door: Door;
   readonly #serialOf = new Map<string, number>();
   readonly #seen: number[] = [];
   /** How often each answer was given: errors by code. */
   readonly answers: Tally = {};
   #step = 0;
 
-  constructor(chosen: ModelOptions, clock: VirtualClock) {
+  constructor(chosen: ModelOptions, clock: VirtualClock, doorOf: (rig: Rig) => Door) {
     this.rig = new Rig(chosen, clock);
+    this.#door = doorOf(this.rig);
     this.model = new Model(chosen);
   }
 
@@ -68,8 +71,39 @@ class Pair {
         this.#same('inbound', this.#serials(rig.guest.take(step.frames)), serialsOf(model.toVm.splice(0, step.frames)));
         break;
       case 'start':
-        this.#same('start', rig.vm.start(step.holdFrom), model.start(step.holdFrom));
+        this.#ask(
+          'start',
+          () => this.#door.start(step.holdFrom, step.leaseMs),
+          () => model.start(step.holdFrom, step.leaseMs),
+        );
         break;
+      case 'takeover': {
+        const term = Math.max(0, model.epochs.term + step.term);
+        this.#ask(
+          'takeover',
+          () => this.#door.takeOver(term, step.epoch, step.leaseMs),
+          () => model.takeOver(term, step.epoch, step.leaseMs),
+        );
+        break;
+      }
+      case 'quiesce': {
+        const term = Math.max(0, model.epochs.term + step.term);
+        this.#ask(
+          'quiesce',
+          () => this.#door.quiesce(term, step.leaseMs),
+          () => model.quiesce(term, step.leaseMs),
+        );
+        break;
+      }
+      case 'resume': {
+        const term = Math.max(0, model.epochs.term + step.term);
+        this.#ask(
+          'resume',
+          () => this.#door.resume(term),
+          () => model.resume(term),
+        );
+        break;
+      }
       case 'fail':
         this.#ask(
           'fail',
@@ -82,10 +116,10 @@ class Pair {
         model.swapRules(step.ruleSet);
         break;
       case 'stop': {
-        const term = model.epochs.term + step.term;
+        const term = Math.max(0, model.epochs.term + step.term);
         this.#ask(
           'stop',
-          () => rig.vm.stop(term, step.held),
+          () => this.#door.stop(term, step.held),
           () => model.stop(term, step.held),
         );
         break;
@@ -158,32 +192,33 @@ class Pair {
 
   #request(step: Extract<Step, { isLate: boolean }>): void {
     const { model } = this;
-    const { vm } = this.rig;
-    const term = model.epochs.term + step.term;
+    const door = this.#door;
+    // A number below 0 is no term and no epoch: nobody gets it past the codec.
+    const term = Math.max(0, model.epochs.term + step.term);
     const { open, sealed } = model.epochs;
+    const { epoch: target } = step;
     const epoch =
-      'fromOpen' in step.epoch ? open + step.epoch.fromOpen : (sealed[step.epoch.nthSealed % sealed.length] ?? open);
+      'fromOpen' in target ? Math.max(0, open + target.fromOpen) : (sealed[target.nthSealed % sealed.length] ?? open);
     const name = `${step.do}(${term}, ${epoch})`;
     if (step.do === 'seal') {
-      const deadline = step.isLate ? model.nowNs : Number.POSITIVE_INFINITY;
       this.#ask(
         name,
-        () => vm.seal(term, epoch, deadline),
+        () => door.seal(term, epoch, step.isLate),
         () => model.seal(term, epoch, step.isLate),
       );
     } else {
       const what = step.do;
-      this.#ask<unknown>(
+      this.#ask(
         name,
-        () => vm[what](term, epoch),
+        () => door[what](term, epoch),
         () => model[what](term, epoch),
       );
     }
   }
 
-  #ask<T>(name: string, gateway: () => T, model: () => T): void {
-    const seen = answerOf(gateway);
-    let expected: T | { code: string };
+  #ask(name: string, gateway: () => unknown, model: () => unknown): void {
+    const seen = gateway();
+    let expected: unknown;
     try {
       expected = model();
     } catch (error) {
@@ -231,11 +266,16 @@ function rulesOf(rig: Rig): Record<string, number> {
 /**
  * Runs a schedule on two VMs side by side and on their models.
  * @param tally is told how often each counter counted, each reason was given and each answer
+ * @param doorOf how the hosts reach their VMs
  * @throws Disagreement
  */
-export function runSchedule(schedule: Schedule, tally: Tally = {}): void {
+export function runSchedule(
+  schedule: Schedule,
+  tally: Tally = {},
+  doorOf: (rig: Rig) => Door = (rig) => new DirectDoor(rig),
+): void {
   const clock = new VirtualClock();
-  const pairs = [new Pair(schedule.options, clock), new Pair(schedule.options, clock)];
+  const pairs = [new Pair(schedule.options, clock, doorOf), new Pair(schedule.options, clock, doorOf)];
   let serial = 0;
   schedule.steps.forEach((step, i) => {
     if (step.do === 'wait') clock.advanceTo(clock.nowNs() + step.ns);

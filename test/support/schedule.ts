@@ -22,7 +22,16 @@ export type Step =
       readonly term: number;
       readonly isLate: boolean;
     }
-  | { readonly do: 'start'; readonly vm: number; readonly holdFrom: 'now' | 'first-seal' }
+  | { readonly do: 'start'; readonly vm: number; readonly holdFrom: 'now' | 'first-seal'; readonly leaseMs: number }
+  | {
+      readonly do: 'takeover';
+      readonly vm: number;
+      readonly term: number;
+      readonly epoch: number;
+      readonly leaseMs: number;
+    }
+  | { readonly do: 'quiesce'; readonly vm: number; readonly term: number; readonly leaseMs: number }
+  | { readonly do: 'resume'; readonly vm: number; readonly term: number }
   | { readonly do: 'stop'; readonly vm: number; readonly term: number; readonly held: 'release' | 'discard' | 'keep' }
   | { readonly do: 'swap'; readonly vm: number; readonly ruleSet: number };
 
@@ -46,6 +55,9 @@ const frameSpec: fc.Arbitrary<FrameSpec> = fc.record({
 const vm = fc.constantFrom(0, 0, 0, 1);
 const term = fc.oneof({ weight: 12, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.constantFrom(-1, 1, -2) });
 const isLate = fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) });
+
+/** 0: none. */
+const leaseMs = fc.constantFrom(0, 0, 0, 1, 5);
 
 const nthSealed = fc.record({ nthSealed: fc.nat(4) });
 
@@ -73,6 +85,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       vm,
       ns: fc.oneof(
         { weight: 20, arbitrary: fc.integer({ min: 1, max: 50 }) },
+        { weight: 3, arbitrary: fc.constantFrom(1e6, 5e6) },
         { weight: 1, arbitrary: fc.constant(31e9) },
       ),
     }),
@@ -90,7 +103,25 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       do: fc.constant('start' as const),
       vm,
       holdFrom: fc.constantFrom('now' as const, 'now' as const, 'first-seal' as const),
+      leaseMs,
     }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('takeover' as const),
+      vm,
+      term: fc.constantFrom(0, 0, 1, 5, -1),
+      epoch: fc.integer({ min: 1, max: 6 }),
+      leaseMs,
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.oneof(
+      fc.record({ do: fc.constant('quiesce' as const), vm, term, leaseMs: fc.constantFrom(1, 5) }),
+      fc.record({ do: fc.constant('resume' as const), vm, term }),
+    ),
   },
   {
     weight: 1,
@@ -144,9 +175,10 @@ export const schedules: fc.Arbitrary<Schedule> = fc
   .record({
     options,
     isStarted: fc.constantFrom(true, true, true, false),
+    leaseMs,
     steps: fc.array(step, { minLength: 1, maxLength: 60, size: 'max' }),
   })
-  .map(({ options: chosen, isStarted, steps }) => {
-    const starts = [0, 1].map((v): Step => ({ do: 'start', vm: v, holdFrom: 'now' }));
+  .map(({ options: chosen, isStarted, leaseMs, steps }) => {
+    const starts = [0, 1].map((v): Step => ({ do: 'start', vm: v, holdFrom: 'now', leaseMs }));
     return { options: chosen, steps: isStarted ? [...starts, ...steps] : steps };
   });

@@ -1,0 +1,72 @@
+import { connect, createServer, type Server, type Socket } from 'node:net';
+
+/** Stands between a client and the gateway, and loses answers on purpose. */
+export class CutProxy {
+  readonly path: string;
+  /** Connections so far. */
+  connections = 0;
+  readonly #server: Server;
+  readonly #open = new Set<Socket>();
+  #cutAfter: string | null = null;
+  #isDown = false;
+
+  constructor(to: string) {
+    this.path = `${to}.proxy`;
+    this.#server = createServer((client) => this.#join(client, to));
+  }
+
+  async listen(): Promise<this> {
+    await new Promise<void>((resolve) => this.#server.listen(this.path, resolve));
+    return this;
+  }
+
+  /** The next request of this method reaches the gateway, its answer is lost and the connection breaks. */
+  loseAnswerTo(method: string): void {
+    this.#cutAfter = method;
+  }
+
+  /** Breaks all connections; new ones break too until `up`. */
+  down(): void {
+    this.#isDown = true;
+    for (const socket of this.#open) socket.destroy();
+  }
+
+  up(): void {
+    this.#isDown = false;
+  }
+
+  async close(): Promise<void> {
+    this.down();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  #join(client: Socket, to: string): void {
+    this.connections++;
+    if (this.#isDown) {
+      client.destroy();
+      return;
+    }
+    const gateway = connect(to);
+    let isCut = false;
+    for (const socket of [client, gateway]) {
+      this.#open.add(socket);
+      socket.on('error', () => {});
+      socket.on('close', () => {
+        this.#open.delete(socket);
+        client.destroy();
+        gateway.destroy();
+      });
+    }
+    client.on('data', (chunk) => {
+      if (this.#cutAfter !== null && chunk.includes(`"method":"${this.#cutAfter}"`)) {
+        this.#cutAfter = null;
+        isCut = true;
+      }
+      gateway.write(chunk);
+    });
+    gateway.on('data', (chunk) => {
+      if (isCut) client.destroy();
+      else client.write(chunk);
+    });
+  }
+}
