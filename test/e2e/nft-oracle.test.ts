@@ -35,11 +35,11 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-function rulesOf(matches: readonly string[], sets = ''): readonly Rule[] {
+function rulesOf(matches: readonly string[], sets = ''): { readonly rules: readonly Rule[]; readonly live: LiveState } {
   const text = `${sets}\noutbound {\n${matches.map((match) => `${match} hold\n`).join('')}}\n`;
   const { ruleSet, errors } = parseRules(text, 'oracle.rules');
   if (ruleSet === null) throw new Error(errors.map(({ line, message }) => `${line}: ${message}`).join('\n'));
-  return ruleSet.outbound;
+  return { rules: ruleSet.outbound, live: new LiveState(ruleSet.sets) };
 }
 
 /** Frames per rule, as our matchers count them. */
@@ -49,8 +49,7 @@ function counted(
   evaluation: Evaluation,
   sets = '',
 ): number[] {
-  const rules = rulesOf(matches, sets);
-  const live = new LiveState([]);
+  const { rules, live } = rulesOf(matches, sets);
   const linear = new LinearMatcher(rules, live);
   const compiled = compileMatcher(rules, live);
   const parsed = new Parsed();
@@ -275,6 +274,8 @@ const SHARED: Readonly<Record<string, readonly string[]>> = {
     'ip ttl 1 ip protocol ospf',
     'ip6 hoplimit 255 icmpv6 type nd-neighbor-advert',
     'meta l4proto udp ip daddr 224.0.0.0/4',
+    'meta l4proto { tcp, udp } th dport 53',
+    'meta l4proto { tcp, udp, sctp } th sport != 1-1023',
   ],
 };
 
@@ -284,6 +285,7 @@ set nets { type ipv4_addr; flags interval; elements = { 10.0.0.0/8, 192.168.1.0/
 set nets6 { type ipv6_addr; flags interval; elements = { fe80::/10, ff02::/16 } }
 set protos { type inet_proto; elements = { tcp, 89 } }
 set macs { type ether_addr; elements = { ff:ff:ff:ff:ff:ff, 52:54:00:00:02:10 } }
+set fresh { type ipv4_addr . inet_service; flags timeout; timeout 1h; elements = { 192.0.2.10 . 5060, 192.0.2.1 . 5060 timeout 2h, 10.0.0.1 . 80 } }
 set pairs { type ipv4_addr . inet_service; flags interval; elements = { 10.0.0.0/8 . 80, 192.168.0.0/16 . 1-1023 } }`;
 
 describe('nft and Holdfast select the same frames', () => {
@@ -305,6 +307,8 @@ describe('nft and Holdfast select the same frames', () => {
       'ip6 daddr @nets6',
       'meta l4proto @protos',
       'ether daddr @macs',
+      'ip saddr . udp sport @fresh',
+      'ip daddr . tcp dport != @fresh',
       'ip saddr . tcp dport @pairs',
       'ip saddr . tcp dport != @pairs',
     ];
