@@ -1,6 +1,6 @@
 import { MIXED } from '../rules/apps.ts';
 import { APPS } from '../rules/rule.ts';
-import { RECOGNISERS } from './apps/index.ts';
+import { RECOGNISERS, recognise } from './apps/index.ts';
 import { ANSWER, type Answer } from './apps/recogniser.ts';
 import type { DynamicSet } from './dynamic-set.ts';
 import { WORD, WORD_COUNT } from './field.ts';
@@ -121,7 +121,7 @@ export class Conditions {
   #answerOfApp(app: number, negated: boolean, types: number, p: Parsed, slab: DataView): Answer {
     let type: number = this.#appAnswers[app]!;
     if (type === NOT_ASKED) {
-      type = this.#recognisers[app]!(p, slab);
+      type = recognise(this.#recognisers[app]!, p, slab);
       this.#appAnswers[app] = type;
     }
     if (type < ANSWER.no) return ANSWER.unknown;

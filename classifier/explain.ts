@@ -1,6 +1,6 @@
 import { APP_TYPES, APPS, type AppName } from '../rules/apps.ts';
 import type { FieldName, Match, RawMatch, Rule } from '../rules/rule.ts';
-import { RECOGNISERS } from './apps/index.ts';
+import { RECOGNISERS, recognise } from './apps/index.ts';
 import { ANSWER, type Answer } from './apps/recogniser.ts';
 import type { Classifier } from './classifier.ts';
 import { fieldValue, presence } from './frame-value.ts';
@@ -92,7 +92,7 @@ function matchText(match: Match, p: Parsed, slab: DataView): string {
 }
 
 function appText(app: AppName, withType: boolean, p: Parsed, slab: DataView): string {
-  const type = p.l3 === L3.unknown ? ANSWER.unknown : RECOGNISERS[app](p, slab);
+  const type = p.l3 === L3.unknown ? ANSWER.unknown : recognise(RECOGNISERS[app], p, slab);
   if (!withType || type < ANSWER.yes) return `app ${app}`;
   const names = Object.entries(APP_TYPES[app] ?? {});
   return `app ${app} type ${names.find(([, number]) => number === type)?.[0] ?? type}`;

@@ -10,7 +10,7 @@ import type {
   Rule,
   SetMatch,
 } from '../rules/rule.ts';
-import { RECOGNISERS } from './apps/index.ts';
+import { RECOGNISERS, recognise } from './apps/index.ts';
 import { ANSWER, type Answer } from './apps/recogniser.ts';
 import { dynamicSet } from './conditions.ts';
 import { FIELD_WORDS, needsNetwork, splitWords, wordsOf } from './field.ts';
@@ -127,7 +127,7 @@ function rawQuestion({ base, offsetBits, lengthBits, mask, negated, intervals }:
 function appQuestion({ app, types, negated }: AppMatch): Question {
   return (p, slab) => {
     if (p.l3 === L3.unknown) return ANSWER.unknown;
-    const type: number = RECOGNISERS[app](p, slab);
+    const type: number = recognise(RECOGNISERS[app], p, slab);
     if (type < ANSWER.no) return ANSWER.unknown;
     if (types === null) return answerFor(type > ANSWER.no, negated);
     if (type === MIXED && !types.includes(MIXED)) return ANSWER.unknown;

@@ -36,26 +36,27 @@ export class TreeBuilder {
   readonly nodes: number[] = [];
   readonly children: number[] = [];
   readonly leaves: number[] = [NONE];
-  #words: number[] = [];
-  #rules = new Int32Array(0);
+  readonly #counts = new Int32Array(MAX_CELLS);
+  // What follows is set anew for each tree.
+  #words!: readonly number[];
+  #rules!: Int32Array;
   /** By column (a word that some box limits), then by box. */
-  #lows: Uint32Array[] = [];
-  #highs: Uint32Array[] = [];
+  #lows!: readonly Uint32Array[];
+  #highs!: readonly Uint32Array[];
   /** By column: the part of the word's values that the present node is asked about. */
-  #regionLow: number[] = [];
-  #regionHigh: number[] = [];
+  #regionLow!: number[];
+  #regionHigh!: number[];
   /** By box: the cells of the cut that `#locate` last looked at. */
-  #firstCell = new Int32Array(0);
-  #lastCell = new Int32Array(0);
-  readonly #counts = new Int32Array(MAX_CELLS + 1);
-  #budget = 0;
+  #firstCell!: Int32Array;
+  #lastCell!: Int32Array;
+  #budget!: number;
 
   /**
    * @param boxes in the order of their rules
    * @returns a node reference
    */
   build(boxes: readonly Box[]): number {
-    this.#words = [...new Set(boxes.flatMap((box) => box.ranges.map((range) => range.word)))].sort((a, b) => a - b);
+    this.#words = [...new Set(boxes.flatMap((box) => box.ranges.map((range) => range.word)))];
     this.#rules = Int32Array.from(boxes, (box) => box.rule);
     this.#lows = this.#words.map(() => new Uint32Array(boxes.length));
     this.#highs = this.#words.map(() => new Uint32Array(boxes.length).fill(ALL_ONES));
@@ -158,8 +159,8 @@ export class TreeBuilder {
       const high = Math.min(highs[id]!, regionHigh);
       if (low === regionLow && high === regionHigh) continue;
       limiting++;
-      if (low < hullLow) hullLow = low;
-      if (high > hullHigh) hullHigh = high;
+      hullLow = Math.min(hullLow, low);
+      hullHigh = Math.max(hullHigh, high);
     }
     if (limiting < 2) return null;
     const maxCells = Math.min(MAX_CELLS, 2 ** Math.ceil(Math.log2(limiting * 2)));
@@ -210,12 +211,11 @@ export class TreeBuilder {
     const rest = this.#count(ids, cut);
     let sum = 0;
     let squares = 0;
-    for (let cell = 0; cell < cut.cells; cell++) {
-      const count = this.#counts[cell]!;
+    for (const count of this.#counts.subarray(0, cut.cells)) {
       sum += count;
       squares += count * count;
     }
-    return rest + (sum === 0 ? 0 : squares / sum);
+    return rest + squares / Math.max(sum, 1);
   }
 
   /** Boxes by cell and the rest, each in the order of the rules. */

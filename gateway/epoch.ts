@@ -45,15 +45,17 @@ export class Epochs {
   #sealed: number[] = [];
   readonly #aborted = new Set<number>();
 
-  constructor(state: 'off' | 'waiting') {
+  /** @param lastTerm the last term that was in force, if an earlier process of the gateway knew one */
+  constructor(state: 'off' | 'waiting', lastTerm = 0) {
     this.#state = state;
+    this.#term = lastTerm;
   }
 
   get state(): ReplicationState {
     return this.#state;
   }
 
-  /** Grows by one at every start, rollback and failover; 0 before the first. */
+  /** Grows by one at every start, takeover, rollback and failover; 0 before the first. */
   get term(): number {
     return this.#term;
   }
@@ -89,9 +91,36 @@ export class Epochs {
     this.#aborted.clear();
   }
 
+  /**
+   * Goes on where another gateway stopped: its term `term` is over, and its VM lives again from checkpoint `epoch`. Only where no
+   * term is in force: a VM that this gateway protects rolls back or fails over.
+   */
+  takeOver(term: number, epoch: number): void {
+    if (this.#state === 'on') {
+      throw new StateError('stale-term', `term ${this.#term} is in force here: there is nothing to take over`);
+    }
+    if (term < this.#term)
+      throw new StateError('stale-term', `term ${term} is older than ${this.#term}, the last one here`);
+    this.#state = 'on';
+    this.#term = term + 1;
+    this.#openEpoch = epoch + 1;
+    this.#committedEpoch = epoch;
+    this.#floor = epoch;
+    this.#beforeFirstSeal = false;
+    this.#passedAtStart = false;
+    this.#sealed = [];
+    this.#aborted.clear();
+  }
+
+  /** Throws if a request of `term` does nothing now. */
+  check(term: number): void {
+    if (this.#state !== 'on') throw new StateError('not-replicated', `no term is in force: the VM is ${this.#state}`);
+    this.#checkNumber(term);
+  }
+
   /** Throws if `seal(term, epoch)` would: the caller drains the ports in between. */
   checkSeal(term: number, epoch: number): void {
-    this.#checkTerm(term);
+    this.check(term);
     if (epoch === this.#openEpoch) return;
     if (!(epoch <= this.#openEpoch && epoch > this.#floor)) {
       throw new StateError('epoch-not-open', `epoch ${epoch} is not open: ${this.#openEpoch} is`);
@@ -112,7 +141,7 @@ export class Epochs {
    * @returns false when it was committed before
    */
   commit(term: number, epoch: number): boolean {
-    this.#checkTerm(term);
+    this.check(term);
     if (this.#aborted.has(epoch)) throw aborted(epoch);
     if (epoch >= 1 && epoch <= this.#committedEpoch) return false;
     this.#checkSealed(epoch);
@@ -125,7 +154,7 @@ export class Epochs {
    * @returns the lowest label of the frames that move; they carry labels from there to `epoch`
    */
   abort(term: number, epoch: number): number {
-    this.#checkTerm(term);
+    this.check(term);
     if (this.#aborted.has(epoch)) throw aborted(epoch);
     if (epoch >= 1 && epoch <= this.#committedEpoch) {
       throw new StateError('output-already-released', `epoch ${epoch} is committed: its frames have left`);
@@ -139,21 +168,28 @@ export class Epochs {
   }
 
   /**
-   * The VM goes on from checkpoint `epoch`: committed, or sealed and thereby committed. A new term begins; the epoch
-   * numbers grow on.
-   * @returns what `commit` would have returned
+   * Throws if `rollback(term, epoch)` would.
+   * @returns what it would return
    */
-  rollback(term: number, epoch: number): boolean {
-    this.#checkTerm(term);
+  checkRollback(term: number, epoch: number): boolean {
+    this.check(term);
     if (this.#aborted.has(epoch)) throw aborted(epoch);
     if (epoch < this.#committedEpoch || (epoch === 0 && this.#passedAtStart)) {
       throw new StateError('output-already-released', `output beyond epoch ${epoch} has left: no way back to it`);
     }
     const commits = epoch !== this.#committedEpoch;
-    if (commits) {
-      this.#checkSealed(epoch);
-      this.#commit(epoch);
-    }
+    if (commits) this.#checkSealed(epoch);
+    return commits;
+  }
+
+  /**
+   * The VM goes on from checkpoint `epoch`: committed, or sealed and thereby committed. A new term begins; the epoch
+   * numbers grow on.
+   * @returns what `commit` would have returned
+   */
+  rollback(term: number, epoch: number): boolean {
+    const commits = this.checkRollback(term, epoch);
+    if (commits) this.#commit(epoch);
     this.abandon();
     return commits;
   }
@@ -168,9 +204,13 @@ export class Epochs {
     this.#aborted.clear();
   }
 
-  /** Ends the term. `waiting` where the frames are kept for the next one, else `off`. */
+  /**
+   * Ends the term. `waiting` where the frames are kept for the next one, else `off`.
+   * @param term the one in force; where the VM waits for its host, the last one that was
+   */
   stop(term: number, next: 'off' | 'waiting'): void {
-    this.#checkTerm(term);
+    if (this.#state === 'off') this.check(term);
+    this.#checkNumber(term);
     this.#state = next;
     this.#openEpoch = 1;
     this.#committedEpoch = 0;
@@ -185,7 +225,7 @@ export class Epochs {
    * @returns the last one
    */
   sealRun(term: number, count: number): number {
-    this.#checkTerm(term);
+    this.check(term);
     const last = this.#openEpoch + count - 1;
     this.#sealed.push(last);
     this.#openEpoch = last + 1;
@@ -198,8 +238,7 @@ export class Epochs {
     this.#sealed = this.#sealed.filter((sealed) => sealed > epoch);
   }
 
-  #checkTerm(term: number): void {
-    if (this.#state !== 'on') throw new StateError('not-replicated', `no term is in force: the VM is ${this.#state}`);
+  #checkNumber(term: number): void {
     if (term !== this.#term) throw new StateError('stale-term', `term ${term} is not in force: ${this.#term} is`);
   }
 

@@ -44,6 +44,8 @@ export interface ForwarderParts {
 export class Forwarder {
   /** Frames from the VM are dropped as `vm-failed`. */
   failed = false;
+  /** The lease of the term in force has run out: what would pass is held too. */
+  hostSilent = false;
   /** Called with each batch that leaves, after the port accepted its first `count` frames. Null: nobody listens. */
   onReleased: ((batch: FrameBatch, count: number) => void) | null = null;
 
@@ -71,6 +73,11 @@ export class Forwarder {
   /** Inbound frames that the inside port has refused so far. */
   get queuedInbound(): number {
     return this.#inward.queued;
+  }
+
+  /** `pump` may have something to do. */
+  get hasWork(): boolean {
+    return this.#inward.queued > 0 || this.#outward.queued > 0 || this.#parts.txBuffer.leavingFrames > 0;
   }
 
   /**
@@ -199,13 +206,13 @@ export class Forwarder {
       if (epochs.state === 'off') {
         batch.verdict[i] = VERDICT.pass;
         batch.reason[i] = REASON.notReplicated;
-      } else if (epochs.beforeFirstSeal) {
+      } else if (epochs.beforeFirstSeal && !this.hostSilent) {
         batch.verdict[i] = VERDICT.pass;
         batch.reason[i] = REASON.beforeFirstSeal;
       }
-    } else if (classifier.verdict === VERDICT.pass && epochs.state === 'waiting') {
+    } else if (classifier.verdict === VERDICT.pass && (epochs.state === 'waiting' || this.hostSilent)) {
       batch.verdict[i] = VERDICT.hold;
-      batch.reason[i] = REASON.waiting;
+      batch.reason[i] = this.hostSilent ? REASON.lease : REASON.waiting;
     }
   }
 

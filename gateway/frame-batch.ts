@@ -17,6 +17,15 @@ export class FrameBatch {
   /** LINKTYPE_ number; 1 is Ethernet. */
   readonly linkType: Uint16Array;
   readonly arrivalNs: Float64Array;
+  /**
+   * 0: an ordinary frame. Else a super-frame, which offload hardware or the kernel cuts into segments later, and its kind as
+   * virtio numbers it (`GSO` in port/vnet-header.ts). Its transport checksum is unfinished.
+   */
+  readonly gsoType: Uint8Array;
+  /** Of a super-frame: payload bytes of each segment. */
+  readonly gsoSize: Uint16Array;
+  /** Of a super-frame: bytes from its start to its transport header; 0: not known, and the checksum is not unfinished. */
+  readonly l4Start: Uint16Array;
   /** The epoch that was open when the frame was judged; 0 while the VM is not replicated. */
   readonly epoch: Float64Array;
   readonly verdict: Uint8Array;
@@ -34,6 +43,9 @@ export class FrameBatch {
     this.wireLength = new Uint32Array(capacity);
     this.linkType = new Uint16Array(capacity).fill(1);
     this.arrivalNs = new Float64Array(capacity);
+    this.gsoType = new Uint8Array(capacity);
+    this.gsoSize = new Uint16Array(capacity);
+    this.l4Start = new Uint16Array(capacity);
     this.epoch = new Float64Array(capacity);
     this.verdict = new Uint8Array(capacity);
     this.reason = new Uint8Array(capacity);
@@ -48,6 +60,9 @@ export class FrameBatch {
     this.wireLength[index] = from.wireLength[fromIndex]!;
     this.linkType[index] = from.linkType[fromIndex]!;
     this.arrivalNs[index] = from.arrivalNs[fromIndex]!;
+    this.gsoType[index] = from.gsoType[fromIndex]!;
+    this.gsoSize[index] = from.gsoSize[fromIndex]!;
+    this.l4Start[index] = from.l4Start[fromIndex]!;
     this.epoch[index] = from.epoch[fromIndex]!;
     this.verdict[index] = from.verdict[fromIndex]!;
     this.reason[index] = from.reason[fromIndex]!;

@@ -47,6 +47,9 @@ export class TxBuffer {
   readonly #flags: Uint8Array;
   readonly #reason: Uint8Array;
   readonly #verdict: Uint8Array;
+  readonly #gsoType: Uint8Array;
+  readonly #gsoSize: Uint16Array;
+  readonly #l4Start: Uint16Array;
   #head = 0;
   #tail = 0;
   /** Where the search for the next leaving frame goes on; none lies before it. */
@@ -93,6 +96,9 @@ export class TxBuffer {
     this.#flags = new Uint8Array(records);
     this.#reason = new Uint8Array(records);
     this.#verdict = new Uint8Array(records);
+    this.#gsoType = new Uint8Array(records);
+    this.#gsoSize = new Uint16Array(records);
+    this.#l4Start = new Uint16Array(records);
   }
 
   /** Frames that are here. */
@@ -142,6 +148,9 @@ export class TxBuffer {
     this.#rule[at] = batch.rule[i]!;
     this.#reason[at] = batch.reason[i]!;
     this.#verdict[at] = batch.verdict[i]!;
+    this.#gsoType[at] = batch.gsoType[i]!;
+    this.#gsoSize[at] = batch.gsoSize[i]!;
+    this.#l4Start[at] = batch.l4Start[i]!;
     let flags = 0;
     let flow = -1;
     if (key !== null) flow = this.flows.add(key);
@@ -240,11 +249,11 @@ export class TxBuffer {
     this.#cursor = this.#head;
   }
 
-  /** A new term begins: what is committed (up to `committed`) gets label 0, all else belongs to its epoch 1. */
-  relabel(committed: number): void {
+  /** A new term begins: what is committed (up to `committed`) gets label 0, all else belongs to its first epoch. */
+  relabel(committed: number, firstEpoch = 1): void {
     for (let n = this.#head; n !== this.#tail; n = (n + 1) | 0) {
       const at = n & this.#mask;
-      this.#epoch[at] = this.#epoch[at]! <= committed ? 0 : 1;
+      this.#epoch[at] = this.#epoch[at]! <= committed ? 0 : firstEpoch;
     }
   }
 
@@ -294,6 +303,9 @@ export class TxBuffer {
       batch.rule[i] = this.#rule[at]!;
       batch.reason[i] = this.#reason[at]!;
       batch.verdict[i] = this.#verdict[at]!;
+      batch.gsoType[i] = this.#gsoType[at]!;
+      batch.gsoSize[i] = this.#gsoSize[at]!;
+      batch.l4Start[i] = this.#l4Start[at]!;
       batch.ticket[i] = number;
       batch.count++;
       left--;
@@ -371,5 +383,8 @@ export class TxBuffer {
     this.#flags[to] = this.#flags[from]!;
     this.#reason[to] = this.#reason[from]!;
     this.#verdict[to] = this.#verdict[from]!;
+    this.#gsoType[to] = this.#gsoType[from]!;
+    this.#gsoSize[to] = this.#gsoSize[from]!;
+    this.#l4Start[to] = this.#l4Start[from]!;
   }
 }

@@ -53,6 +53,9 @@ function readClaim(line: string, start: number, number: number, sets: SetTable, 
   const at: Span = { line: number, column: start + 1, length: CLAIM_WORD.length };
   // Blanks before it keep every word in its column.
   const tokens = lex(`${' '.repeat(expression)}${line.slice(expression)}\n`, reports, number);
+  // A set that is not closed reaches to the end: that is still this line.
+  const { column } = tokens.at(-2)!;
+  tokens[tokens.length - 1] = { ...tokens.at(-1)!, line: number, column };
   const cursor = new Cursor(tokens, reports);
   const references: (Match | SetReference)[] = [];
   while (!cursor.atStatementEnd()) {

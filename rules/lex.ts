@@ -63,10 +63,22 @@ export function lex(text: string, reports: Reports, firstLine = 1): Token[] {
     return pattern.test(text) ? pattern.lastIndex : from;
   }
 
+  const isDamaged = text.includes('\ufffd');
+
+  /** Bytes that were no UTF-8 would be lost when the text is written again, also where they mean nothing. */
+  function requireText(end: number): void {
+    const bad = isDamaged ? text.indexOf('\ufffd', at) : -1;
+    if (bad < 0 || bad >= end) return;
+    const span = { line, column: bad - lineStart + 1, length: 1 };
+    reports.error('unknown-character', span, `unexpected ${quote('\ufffd')}`, { hint: 'the file is not UTF-8 text' });
+  }
+
   /** @returns false where no blank, comment or escaped line end is */
   function skipBlanks(): boolean {
     const start = at;
-    at = matchEnd(COMMENT, matchEnd(BLANKS));
+    const end = matchEnd(COMMENT, matchEnd(BLANKS));
+    requireText(end);
+    at = end;
     const afterEscape = matchEnd(ESCAPED_LINE_END);
     if (afterEscape > at) {
       at = afterEscape;
@@ -100,6 +112,7 @@ export function lex(text: string, reports: Reports, firstLine = 1): Token[] {
     }
     if (text[at] === '"') {
       const end = matchEnd(STRING);
+      requireText(end);
       const closed = end > at + 1 && text[end - 1] === '"';
       if (!closed) {
         const span = { line, column: at - lineStart + 1, length: end - at };

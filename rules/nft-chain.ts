@@ -6,8 +6,11 @@ export class NftImportError extends Error {
   readonly code = 'nft-unclear';
 }
 
-/** Which chain is taken where the user names none: the hook that the VM's frames go through. */
-const HOOKS: readonly string[] = ['output', 'forward', 'egress', 'ingress', 'postrouting', 'prerouting', 'input'];
+/**
+ * Which chain is taken where the user names none: the hook that the VM's frames go through. Never `input`, which judges what
+ * arrives: as an outbound block it would mean something else.
+ */
+const HOOKS: readonly string[] = ['output', 'forward', 'egress', 'ingress', 'postrouting', 'prerouting'];
 
 /** As in `inet filter forward`. */
 export function chainName({ table, name }: NftChain): string {

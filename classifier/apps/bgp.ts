@@ -6,11 +6,12 @@
  * most 65535 (RFC 8654 §4). Where the message ends inside the segment and 19 bytes or more follow, they must be such a
  * header too, and so on.
  *
- * The type is that of all messages that start in the segment; `mixed` if they differ.
+ * The type is that of all messages that start in the segment; `mixed` if they differ, or if a
+ * further one begins whose header the segment does not hold whole.
  *
  * False positives: a program that quotes whole messages over TCP, such as a route collector without framing of its own.
- * False negatives: segments that start inside a message (a long UPDATE's later ones), a first message of which the segment
- * holds less than the 19-byte header, and the rest of a segment after that; a marker that carries authentication data
+ * False negatives: segments that start inside a message (a long UPDATE's later ones), and a first message of which the
+ * segment holds less than the 19-byte header; a marker that carries authentication data
  * (RFC 1771 §4.1, obsolete); BGP in BMP (RFC 7854), TLS or IPsec.
  */
 import { BGP_TYPES } from '../../rules/apps.ts';
@@ -28,7 +29,8 @@ export const recogniseBgp: Recogniser = (p, slab) => {
   if (p.l4 !== L4.tcp || p.payloadLength < HEADER) return ANSWER.no;
   const captured = p.payloadCaptured;
   let type: number = ANSWER.no;
-  for (let at = 0; at + HEADER <= p.payloadLength; ) {
+  let at = 0;
+  while (at + HEADER <= p.payloadLength) {
     const start = p.payloadOffset + at;
     const marker = captured - at < MARKER ? captured - at : MARKER;
     for (let i = 0; i < marker; i++) if (slab.getUint8(start + i) !== 0xff) return ANSWER.no;
@@ -39,7 +41,8 @@ export const recogniseBgp: Recogniser = (p, slab) => {
     type = type === ANSWER.no || type === one ? one : mixed;
     at += length;
   }
-  return type;
+  // The header of a further message begins here, and its type follows in another segment.
+  return at < p.payloadLength ? mixed : type;
 };
 
 function isHeader(type: number, length: number): boolean {

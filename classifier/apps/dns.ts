@@ -57,7 +57,8 @@ function stream(p: Parsed, slab: DataView): number {
   const first = slab.getUint16(payloadOffset);
   let type = message(p, slab, PREFIX, PREFIX + first);
   if (type === ANSWER.no || type === ANSWER.unknown) return type;
-  for (let at = PREFIX + first; at + PREFIX + HEADER <= payloadLength; ) {
+  let at = PREFIX + first;
+  while (at + PREFIX + HEADER <= payloadLength) {
     if (payloadCaptured < at + PREFIX + HEADER) return ANSWER.unknown;
     const flags = slab.getUint16(payloadOffset + at + PREFIX + 2);
     const length = slab.getUint16(payloadOffset + at);
@@ -65,7 +66,8 @@ function stream(p: Parsed, slab: DataView): number {
     if (typeOf(flags) !== type) type = DNS_TYPES.mixed;
     at += PREFIX + length;
   }
-  return type;
+  // A further message begins here, and its flags follow in another segment.
+  return at < payloadLength ? DNS_TYPES.mixed : type;
 }
 
 /** @param at where the message starts @param end where it ends, both from the payload's start; it may end in another frame */

@@ -1,4 +1,5 @@
 import type { AppName } from '../../rules/apps.ts';
+import { L4, type Parsed } from '../parsed.ts';
 import { recogniseBgp } from './bgp.ts';
 import { recogniseDhcp } from './dhcp.ts';
 import { recogniseDns } from './dns.ts';
@@ -26,3 +27,20 @@ export const RECOGNISERS: Readonly<Record<AppName, Recogniser>> = {
   rtcp: recogniseRtcp,
   rtp: recogniseRtp,
 };
+
+/** No IP packet has more bytes than this behind its first fragment. */
+const MOST_BEHIND = 65535;
+
+/**
+ * What the recogniser says of the frame. In a first fragment the message goes on in later ones, so what the bytes leave open is
+ * unknown there, as where a capture has cut them off.
+ */
+export function recognise(recogniser: Recogniser, p: Parsed, slab: DataView): number {
+  if (p.isFragment === 0) return recogniser(p, slab);
+  const inFrame = p.payloadLength;
+  const told = p.l4 === L4.udp ? p.udpLength - 8 : inFrame + MOST_BEHIND;
+  if (told > inFrame) p.payloadLength = told;
+  const answer = recogniser(p, slab);
+  p.payloadLength = inFrame;
+  return answer;
+}

@@ -56,8 +56,8 @@ export const recogniseSip: Recogniser = (p, slab) => {
   for (let at = nextMessage(slab, start, end); at !== NO_NEXT; at = nextMessage(slab, at, end)) {
     at = skipLineEnds(slab, at, end);
     const other = startLine(p, slab, at, end);
-    // A rest that is no start of a message changes nothing: its type cannot be told, be it cut or broken.
-    if (other === ANSWER.no) return type;
+    if (at === end) return type;
+    // Also where the rest is no start of a message: it may be one that goes on in another segment.
     if (other !== type) return SIP_TYPES.mixed;
   }
   return type;

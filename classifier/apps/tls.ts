@@ -37,7 +37,8 @@ export const recogniseTls: Recogniser = (p, slab) => {
   if (p.l4 !== L4.tcp || p.payloadLength < HEADER) return ANSWER.no;
   const captured = p.payloadCaptured;
   let type: number = ANSWER.no;
-  for (let at = 0; at + HEADER <= p.payloadLength; ) {
+  let at = 0;
+  while (at + HEADER <= p.payloadLength) {
     const left = captured - at;
     const start = p.payloadOffset + at;
     if (left < 1) return ANSWER.unknown;
@@ -61,7 +62,11 @@ export const recogniseTls: Recogniser = (p, slab) => {
     type = type === ANSWER.no || type === one ? one : TLS_TYPES.mixed;
     at += HEADER + length;
   }
-  return type;
+  if (at >= p.payloadLength) return type;
+  // The header of a further record begins here; its first byte is the type.
+  if (at >= captured) return ANSWER.unknown;
+  const next = slab.getUint8(p.payloadOffset + at) - FIRST_CONTENT + CHANGE_CIPHER_SPEC;
+  return next === type ? type : TLS_TYPES.mixed;
 };
 
 function canHaveLength(type: number, length: number): boolean {

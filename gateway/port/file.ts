@@ -41,6 +41,7 @@ export class FilePort implements Port {
     batch.wireLength[from] = Math.max(0, record.wireLength - record.fcsLength);
     batch.linkType[from] = record.linkType;
     batch.arrivalNs[from] = this.#clock.nowNs();
+    batch.gsoType[from] = 0;
     return 1;
   }
 

@@ -11,6 +11,9 @@ class Lane {
   readonly length: Uint32Array;
   readonly wireLength: Uint32Array;
   readonly linkType: Uint16Array;
+  readonly gsoType: Uint8Array;
+  readonly gsoSize: Uint16Array;
+  readonly l4Start: Uint16Array;
   head = 0;
   count = 0;
 
@@ -21,6 +24,9 @@ class Lane {
     this.length = new Uint32Array(capacity);
     this.wireLength = new Uint32Array(capacity);
     this.linkType = new Uint16Array(capacity);
+    this.gsoType = new Uint8Array(capacity);
+    this.gsoSize = new Uint16Array(capacity);
+    this.l4Start = new Uint16Array(capacity);
   }
 }
 
@@ -57,6 +63,9 @@ export class MemoryPort implements Port {
       batch.length[i] = length;
       batch.wireLength[i] = lane.wireLength[slot]!;
       batch.linkType[i] = lane.linkType[slot]!;
+      batch.gsoType[i] = lane.gsoType[slot]!;
+      batch.gsoSize[i] = lane.gsoSize[slot]!;
+      batch.l4Start[i] = lane.l4Start[slot]!;
       batch.arrivalNs[i] = this.#clock.nowNs();
       lane.head = slot + 1 === lane.capacity ? 0 : slot + 1;
       lane.count--;
@@ -78,6 +87,9 @@ export class MemoryPort implements Port {
       lane.length[slot] = length;
       lane.wireLength[slot] = batch.wireLength[i]!;
       lane.linkType[slot] = batch.linkType[i]!;
+      lane.gsoType[slot] = batch.gsoType[i]!;
+      lane.gsoSize[slot] = batch.gsoSize[i]!;
+      lane.l4Start[slot] = batch.l4Start[i]!;
       lane.count++;
     }
     return n;

@@ -1,4 +1,5 @@
 import type { FrameBatch } from '../frame-batch.ts';
+import type { PortCounters } from './port-counters.ts';
 
 export interface PortCapabilities {
   /** The sender waits when nobody reads: `backpressure` is a possible overflow policy. */
@@ -13,7 +14,8 @@ export interface Port {
   readonly capabilities: PortCapabilities;
   /**
    * Writes up to `max` frames into slots: index `i` from `from` on has its slot's address in `batch.offset[i]` and
-   * takes at most `slotBytes` bytes. Fills `length`, `wireLength`, `linkType` and `arrivalNs`.
+   * takes at most `slotBytes` bytes. Fills `length`, `wireLength`, `linkType`, `arrivalNs` and `gsoType`, for a super-frame
+   * `gsoSize` and `l4Start` too.
    * @returns how many frames were written; 0 means that nothing is there now
    */
   receive(batch: FrameBatch, from: number, max: number, slotBytes: number): number;
@@ -23,4 +25,28 @@ export interface Port {
    */
   transmit(batch: FrameBatch, from: number, count: number): number;
   close(): void;
+}
+
+/** `absent`: there is no such device, or no peer; the port waits for it. */
+export type LinkState = 'up' | 'down' | 'absent';
+
+/**
+ * A port on a link that lives by itself. What it accepted and could not send is in its counters; it drops frames, counted,
+ * while the link is down, because what waits for a link to come back would be stale by then.
+ */
+export interface LivePort extends Port {
+  readonly counters: PortCounters;
+  readonly link: LinkState;
+  /** What keeps the link from being up, for people; null where nothing is wrong. */
+  readonly trouble: string | null;
+  /** The longest payload of a frame, bytes behind the Ethernet header; null where the link has no such limit. */
+  readonly mtu: number | null;
+  /** Called when frames may be there, or when what was refused may be offered again. May be called for nothing. */
+  onReady: (() => void) | null;
+  /** Called when `link` or `trouble` has changed. */
+  onLink: (() => void) | null;
+  /** Whether `onReady` is wanted for frames that arrive: false while the reader has no room for them. At first true. */
+  setReading(wanted: boolean): void;
+  /** Asks the kernel for what it has lost, so that `counters` has it. */
+  updateCounters(): void;
 }

@@ -40,7 +40,8 @@ describe('app bgp', () => {
 
   it('takes a segment that ends inside the last message, or inside its header', () => {
     expect(askApp('bgp', joined(bgp(keepalive, 19), bgp(update, 100, 50)), TCP)).toBe(mixed);
-    expect(askApp('bgp', joined(bgp(update, 100), bgp(keepalive, 19, 18)), TCP)).toBe(update);
+    expect(askApp('bgp', joined(bgp(update, 100), bgp(keepalive, 19, 18)), TCP)).toBe(mixed);
+    expect(askApp('bgp', joined(bgp(keepalive, 19), times(1, 0xff)), TCP)).toBe(mixed);
   });
 
   it('refuses a segment whose second message is none', () => {

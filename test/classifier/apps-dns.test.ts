@@ -114,7 +114,8 @@ describe('app dns', () => {
       expect(askApp('dns', framed(QUERY, RESPONSE), TCP)).toBe(mixed);
       expect(askApp('dns', framed(RESPONSE, QUERY, RESPONSE), TCP)).toBe(mixed);
       expect(askApp('dns', framed(QUERY, RESPONSE).slice(0, -ANSWER_RECORD.length), TCP)).toBe(mixed);
-      expect(askApp('dns', joined(framed(QUERY), framed(RESPONSE).slice(0, 13)), TCP)).toBe(query);
+      expect(askApp('dns', joined(framed(QUERY), framed(RESPONSE).slice(0, 13)), TCP)).toBe(mixed);
+      expect(askApp('dns', joined(framed(QUERY), framed(QUERY).slice(0, 1)), TCP)).toBe(mixed);
     });
 
     it('refuses a segment whose first message is none, whatever follows', () => {

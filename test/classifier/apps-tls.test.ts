@@ -61,7 +61,9 @@ describe('app tls', () => {
 
   it('takes a segment that ends inside a record, or inside its header', () => {
     expect(askApp('tls', tls(22, 512, 0), TCP)).toBe(handshake);
-    expect(askApp('tls', joined(tls(22, 40), [20, 3, 3, 0]), TCP)).toBe(handshake);
+    expect(askApp('tls', joined(tls(22, 40), [20, 3, 3, 0]), TCP)).toBe(mixed);
+    expect(askApp('tls', joined(tls(22, 40), [21]), TCP)).toBe(mixed);
+    expect(askApp('tls', joined(tls(22, 40), [22]), TCP)).toBe(handshake);
     expect(askApp('tls', joined(tls(22, 40), [20, 3, 3, 0, 1]), TCP)).toBe(mixed);
   });
 

@@ -243,8 +243,27 @@ describe('fragments', () => {
     expect(judge.see(piece(7, 24, false))).toEqual(heldBecause('fragment-unknown'));
   });
 
+  test.each(['', 'I', 'INVITE s', 'INVITE sip:bob@exam'])(
+    'that begin with so little of a message are undecided: %s',
+    (text) => {
+      const judge = new Judge('app sip hold\napp != sip pass\ndefault pass');
+      const first = frame().eth().ip4({ id: 9, moreFrags: true }).udp(1000, 2000, { length: 400 });
+      const bytes = first.payload(text.padEnd(8 * Math.ceil(text.length / 8), 'x')).build();
+      expect(judge.see(text === '' ? first.build() : bytes)).toEqual(heldBecause('undecided'));
+      expect(judge.see(piece(9, 16, true))).toMatchObject({ verdict: 'hold' });
+    },
+  );
+
+  test('that begin with what no message begins with are decided', () => {
+    const judge = new Judge('app sip hold\ndefault pass');
+    const first = frame().eth().ip4({ id: 9, moreFrags: true }).udp(1000, 2000, { length: 400 });
+    expect(judge.see(first.payload(Uint8Array.of(0x80, 0x60, 3, 4, 5, 6, 7, 8)).build())).toEqual(
+      byRule('pass', 1, 'default'),
+    );
+  });
+
   test('that are later are held as their first was, by no rule at all', () => {
-    const judge = new Judge(rules);
+    const judge = new Judge('udp dport 1 pass');
     expect(judge.see(piece(7, 0, true, 9))).toMatchObject({
       verdict: 'hold',
       reason: 'no-default',

@@ -245,9 +245,12 @@ test('the tables say how many bytes they have', () => {
 });
 
 describe('the walk through a tree', () => {
-  // Five rules on one word and five on another: what does not limit the first word lies in the rest of its node.
+  // Five rules on one word and six on another, which is cut first: the five lie in the rest of its node.
   const numbers = [1, 2, 3, 4, 5];
-  const tables = compiled(...numbers.map((n) => [is('udp.dport', n)]), ...numbers.map((n) => [is('ip.saddr', n)]));
+  const tables = compiled(
+    ...numbers.map((n) => [is('udp.dport', n)]),
+    ...[...numbers, 6].map((n) => [is('ip.saddr', n)]),
+  );
   const { root } = kindIn(tables, L3.ip4, L4.udp);
   const rest = tables.nodes[root + NODE.rest]!;
   const p = new Parsed();

@@ -121,6 +121,21 @@ describe.each(MATCHERS)('the %s matcher', (_, make) => {
       }
     });
 
+    it('does not mind it in concatenations of other fields, though a rule before asks for it', () => {
+      const header = 14 + 20 + 12;
+      // In code the second address looks as the number of the chunk's word does.
+      for (const address of [A, 0x8000001en]) {
+        const others = not(concat(['ip.saddr', 'sctp.dport'], [address, 9]));
+        const matcher = make(ruleSetOf([[is('sctp.chunk', 9), is('sctp.dport', 8)], [others]]));
+        const bytes = two.build();
+        for (const built of [ip4().sctp(36412, 7).build(), bytes, bytes.subarray(0, header)]) {
+          const p = new Parsed();
+          const slab = parseInto(p, built, built.length > header ? built.length : bytes.length);
+          expect(matcher.classify(p, slab)).toBe(1);
+        }
+      }
+    });
+
     it('compares it in a concatenation, negated or beside a longer one', () => {
       holds(two, not(concat(['sctp.chunk', 'sctp.dport'], [10, 8], [9, 7])));
       fails(two, not(concat(['sctp.chunk', 'sctp.dport'], [10, 8], [10, 7])));

@@ -103,7 +103,7 @@ const CUT: readonly Trap[] = [
     frames: {
       1: { len: 827, capLen: 54, l4: 'tcp', srcPort: 1760, dstPort: 25, tcpFlags: 0x18, payloadLen: 769 },
       3: { len: 202, capLen: 34, src: '97.89.18.118', proto: 50, l4: null },
-      12: { len: 91, capLen: 42, l4: 'udp', srcPort: 53, dstPort: 53, payloadLen: 45, reason: 'truncated' },
+      12: { len: 91, capLen: 42, l4: 'udp', srcPort: 53, dstPort: 53, payloadLen: 45, reason: 'undecided' },
     },
   },
   {

@@ -58,6 +58,7 @@ function values(word: number, ...all: readonly number[]): Box[] {
 describe('few rules', () => {
   test('are a leaf, in their order', () => {
     expect(built([])).toEqual([]);
+    expect(built([box(1)])).toEqual([1]);
     expect(built(values(PORT, 10, 11, 12, 13))).toEqual([0, 10, 20, 30]);
   });
 
@@ -69,6 +70,11 @@ describe('few rules', () => {
   test('name a rule once, though it has several boxes', () => {
     expect(built([box(0, [PORT, 1, 1]), box(0, [PORT, 5, 5]), box(10, [PORT, 1, 1])])).toEqual([0, 10]);
   });
+});
+
+test('a builder begins with the empty leaf alone', () => {
+  const { nodes, children, leaves } = new TreeBuilder();
+  expect({ nodes, children, leaves }).toEqual({ nodes: [], children: [], leaves: [NONE] });
 });
 
 describe('a node', () => {
@@ -156,6 +162,23 @@ describe('a node', () => {
     ]);
   });
 
+  test('is not made where it would save less than it costs', () => {
+    // Two of five in cells of their own leave three and one to compare: a node and four comparisons, not five.
+    const free = [20, 30, 40].map((rule) => box(rule));
+    expect(built([...values(PORT, 10, 11), ...free])).toEqual([0, 10, 20, 30, 40]);
+    const [low, high] = [box(0, [WORD.src0, 0, 0x3fffffff]), box(10, [WORD.src0, 0xc0000000, 0xffffffff])];
+    // But where cells between them are left to three rules alone, two are enough.
+    expect(built([low, high, ...free])).toEqual({
+      ...{ word: WORD.src0, low: 0, span: 0xffffffff, shift: 30, first: 0, rest: [] },
+      cells: [
+        [0, 20, 30, 40],
+        [20, 30, 40],
+        [20, 30, 40],
+        [10, 20, 30, 40],
+      ],
+    });
+  });
+
   test('has children that cut another word', () => {
     const grid = [1, 2].flatMap((proto) =>
       [1, 2, 3, 4, 5].map((port) => box(proto * 100 + port, [PROTO, proto, proto], [PORT, port, port])),
@@ -222,6 +245,19 @@ describe('a node', () => {
     expect(first).toMatchObject({ word: PORT, rest: [300, 310] });
     expect(tree.cells[1]).toEqual([300, 310]);
     expect(tree.cells[2]).toEqual([]);
+  });
+
+  test('sees of a range only what lies in its cell', () => {
+    // One range comes from below into the cell from 59,392 to 61,439, one leaves it above.
+    const near = [0, 1, 2, 3, 4, 5].map((port, i) => box(i * 10, [PORT, port, port]));
+    const cellWith = (first: number, ...range: [number, number]) => {
+      const far = near.map((_, i) => box(100 + i * 10, [PORT, first + i, first + i]));
+      const tree = built([...near, ...far, box(300, [PORT, ...range])]) as { shift: number; cells: Shown[] };
+      expect(tree).toMatchObject({ low: 0, shift: 11 });
+      return tree.cells[29];
+    };
+    expect(cellWith(59394, 50000, 59395)).toMatchObject({ low: 59392, span: 7, shift: 0 });
+    expect(cellWith(61432, 61434, 65535)).toMatchObject({ low: 61432, span: 7, shift: 0 });
   });
 
   test('works with unsigned 32-bit values', () => {
@@ -323,6 +359,29 @@ describe('a tree', () => {
     expect(tree.leaves.length).toBeLessThan(2 * (400 * 12 + 4096));
   });
 
+  test('is not cut any more when there are twelve entries a box and 4,096 besides', () => {
+    // Four quarters in each of eight words: a cut of one word copies all boxes of the others into each quarter.
+    const quarters = [0, 1, 2, 3].map((i) => [i * 2 ** 30, (i + 1) * 2 ** 30 - 1] as const);
+    const grid = Array.from({ length: 8 }, (_, word) =>
+      quarters.map(([low, high]) => [word, low, high] as const),
+    ).flat();
+    // And many more, which only add to the number of boxes: they leave the grid to the rest of the first node.
+    const more = Array.from({ length: 400 }, (_, port) => [PORT, port, port] as const);
+    const tree = new TreeBuilder();
+    tree.build([...grid, ...more].map((range, i) => box(i * 10, range)));
+    const sizes: number[] = [];
+    let size = 0;
+    for (const rule of tree.leaves.slice(1)) {
+      if (rule !== NONE) size++;
+      else sizes.push(size);
+      if (rule === NONE) size = 0;
+    }
+    // A leaf of the grid has one quarter of each word; the first that is not cut has all four of the last word.
+    const whole = (432 * 12 + 4096) / 8;
+    expect(sizes.slice(0, whole)).toEqual(Array(whole).fill(8));
+    expect(sizes[whole]).toBe(11);
+  });
+
   test('is never deeper than the matcher can wait for', () => {
     // Over and over half of a word's ranges lie in few cells and go down, and the wider half goes to the rest.
     const spread = (count: number, width: number) =>
@@ -331,16 +390,23 @@ describe('a tree', () => {
         low + width,
       ]);
     const ranges = [spread(32, 0), spread(16, 100), spread(8, 200), spread(8, 400)].flat();
-    const boxes = Array.from({ length: 24 }, (_, word) =>
-      ranges.map(([low, high]) => [word, low!, high!] as const),
+    // Clusters far apart must be cut twice; they come last, because that saves less.
+    const clusters = [1000, 1001, 1002, 1003, 1004, 30000, 30001, 30002, 30003, 30004].map((value) => [value, value]);
+    clusters.push(...[60000, 60001, 60002, 60003, 60004].map((value) => [value, value]));
+    const boxes = Array.from({ length: 29 }, (_, word) =>
+      (word < 22 ? ranges : clusters).map(([low, high]) => [word, low!, high!] as const),
     ).flat();
     const tree = new TreeBuilder();
     const root = tree.build(boxes.map((range, i) => box(i * 10, range)));
-    let deepest = 0;
+    const chain: number[] = [];
     let node = root;
-    for (; node >= 0; node = nodeAt(tree, node).rest) deepest++;
-    expect(deepest).toBe(MAX_DEPTH);
+    for (; node >= 0; node = nodeAt(tree, node).rest) chain.push(nodeAt(tree, node).word);
+    expect(chain).toHaveLength(MAX_DEPTH);
+    expect(chain.at(-1)).toBeGreaterThanOrEqual(22);
     expect(leafAt(tree, node).length).toBeGreaterThan(100);
+    const depthOf = (shown: Shown): number =>
+      'cells' in shown ? 1 + Math.max(depthOf(shown.rest), ...shown.cells.map(depthOf)) : 0;
+    expect(depthOf(show(tree, root))).toBe(MAX_DEPTH);
   });
 
   test('may be built after another with the same builder, and does not change that', () => {

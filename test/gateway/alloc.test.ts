@@ -131,6 +131,17 @@ describe('from receive to transmit nothing is allocated per frame', () => {
     expect(growth).toBeLessThan(NOISE_BYTES);
   });
 
+  test('a frame that passes as long as its host has a lease: only what the clock says, once a turn', () => {
+    const line = new Line(['media', 'data']);
+    line.term = line.vm.start('now', 1e18).term;
+    const growth = rounds(() => {
+      line.send();
+      line.take();
+    });
+    expect(line.vm.counters.get('passed')).toBe(ALL_FRAMES);
+    expect(growth).toBeLessThan(NOISE_BYTES + TURNS * CLOCK_BYTES);
+  });
+
   test('a frame that travels to the VM', () => {
     const line = new Line(['media']);
     const growth = rounds(() => {

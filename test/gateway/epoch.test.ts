@@ -49,8 +49,19 @@ describe('terms', () => {
       for (const what of ['checkSeal', 'seal', 'commit', 'abort', 'rollback'] as const) {
         expectRefused(epochs, 'not-replicated', words, () => epochs[what](0, 1));
       }
-      expectRefused(epochs, 'not-replicated', words, () => epochs.stop(0, 'off'));
+      if (state === 'off') expectRefused(epochs, 'not-replicated', words, () => epochs.stop(0, 'off'));
     }
+  });
+
+  test('the waiting for a host ends when its operator says so, of the last term and no other', () => {
+    const epochs = new Epochs('waiting', 4);
+    for (const term of [3, 5]) {
+      expectRefused(epochs, 'stale-term', `term ${term} is not in force: 4 is`, () => epochs.stop(term, 'off'));
+    }
+    epochs.stop(4, 'waiting');
+    expect(epochs.state).toBe('waiting');
+    epochs.stop(4, 'off');
+    expect(epochs.state).toBe('off');
   });
 
   test('a start opens epoch 1 of the next term', () => {
@@ -402,4 +413,67 @@ describe('abandon', () => {
       expect(stateOf(epochs)).toMatchObject({ state, term: 0, openEpoch: 1, committedEpoch: 0 });
     }
   });
+});
+
+describe('takeOver', () => {
+  test('begins the next term behind the checkpoint that the standby has', () => {
+    const epochs = new Epochs('waiting');
+    epochs.takeOver(7, 3);
+    expect(stateOf(epochs)).toEqual({
+      state: 'on',
+      term: 8,
+      openEpoch: 4,
+      committedEpoch: 3,
+      sealedEpochs: [],
+      beforeFirstSeal: false,
+    });
+    expect(epochs.commit(8, 3)).toBe(false);
+    expectRefused(epochs, 'epoch-not-open', 'epoch 3 is not open: 4 is', () => epochs.seal(8, 3));
+    expect(epochs.rollback(8, 3)).toBe(false);
+    expect([epochs.term, epochs.openEpoch]).toEqual([9, 5]);
+  });
+
+  test('forgets what an earlier term passed before its first seal', () => {
+    const epochs = new Epochs('off');
+    epochs.start('first-seal');
+    epochs.stop(1, 'waiting');
+    epochs.takeOver(1, 1);
+    expect(epochs.beforeFirstSeal).toBe(false);
+    const words = 'output beyond epoch 0 has left: no way back to it';
+    expectRefused(epochs, 'output-already-released', words, () => epochs.rollback(2, 0));
+  });
+
+  test('is refused while a term is in force here, and for a term older than the last one', () => {
+    const epochs = sealedTo(2);
+    const inForce = 'term 1 is in force here: there is nothing to take over';
+    for (const term of [0, 1, 9]) expectRefused(epochs, 'stale-term', inForce, () => epochs.takeOver(term, 1));
+    epochs.rollback(1, 1);
+    epochs.stop(2, 'off');
+    expectRefused(epochs, 'stale-term', 'term 1 is older than 2, the last one here', () => epochs.takeOver(1, 1));
+    epochs.takeOver(2, 1);
+    expect(epochs.term).toBe(3);
+  });
+});
+
+describe('what a request would answer', () => {
+  test('can be asked for a rollback without doing it', () => {
+    const epochs = sealedTo(2);
+    epochs.commit(1, 1);
+    expect([epochs.checkRollback(1, 1), epochs.checkRollback(1, 2)]).toEqual([false, true]);
+    expectRefused(epochs, 'epoch-not-sealed', 'epoch 3 is not sealed; 3 is open', () => epochs.checkRollback(1, 3));
+    expect([epochs.term, epochs.committedEpoch]).toEqual([1, 1]);
+  });
+
+  test('can be asked for a term', () => {
+    const epochs = sealedTo(1);
+    epochs.check(1);
+    expectRefused(epochs, 'stale-term', 'term 0 is not in force: 1 is', () => epochs.check(0));
+  });
+});
+
+test('terms go on from the last one that an earlier process knew', () => {
+  const epochs = new Epochs('waiting', 41);
+  expectRefused(epochs, 'not-replicated', 'no term is in force: the VM is waiting', () => epochs.commit(41, 1));
+  epochs.start('now');
+  expect(epochs.term).toBe(42);
 });

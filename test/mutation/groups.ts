@@ -53,6 +53,7 @@ export const GROUPS: Readonly<Record<string, Group>> = {
       'matcher',
       'compile',
       'classifier',
+      'explain',
     ),
     env: { HOLDFAST_RUNS: '0.05' },
   },

@@ -131,11 +131,6 @@ describe('a rule file', () => {
     });
   });
 
-  it('may be the example of the README', () => {
-    const { ruleSet, errors, warnings } = parseRules(README.split('```')[1]!, 'README.md');
-    expect([errors, warnings, ruleSet?.outbound.length]).toEqual([[], [], 9]);
-  });
-
   it.each(README.split('```').filter((block, index) => index % 2 === 1 && /^outbound \{/m.test(block)))(
     'may be what the README shows: %s',
     (block) => {

@@ -57,6 +57,9 @@ export class BufferRig {
     batch.arrivalNs[0] = arrivalNs;
     batch.epoch[0] = epoch;
     batch.rule[0] = bytes.length + 7;
+    batch.gsoType[0] = bytes.length & 7;
+    batch.gsoSize[0] = bytes.length + 3;
+    batch.l4Start[0] = bytes.length + 5;
     batch.reason[0] = bytes.length & 15;
     batch.verdict[0] = behind ? VERDICT.pass : VERDICT.hold;
     return this.buffer.hold(batch, 0, flow === undefined ? null : keyOf(flow), behind, unclassified, draining);
@@ -82,6 +85,10 @@ export class BufferRig {
 
   #bytesAt(i: number): Uint8Array {
     const offset = this.out.offset[i]!;
-    return this.out.slab.bytes.slice(offset, offset + this.out.length[i]!);
+    const length = this.out.length[i]!;
+    const isWhole =
+      this.out.gsoType[i] === (length & 7) && this.out.gsoSize[i] === length + 3 && this.out.l4Start[i] === length + 5;
+    if (!isWhole) throw new Error(`what makes frame ${i} a super-frame was lost`);
+    return this.out.slab.bytes.slice(offset, offset + length);
   }
 }

@@ -2,10 +2,24 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Method, ParamsOf } from '../../gateway/host/api.ts';
 import { HostClient, type HostClientOptions } from '../../gateway/host/client.ts';
+import { RequestError } from '../../gateway/host/protocol.ts';
 import { HostServer, type HostServerOptions } from '../../gateway/host/server.ts';
 import type { Vm } from '../../gateway/vm.ts';
 import { Scene } from './rig.ts';
+
+/** UDP frames of the tests travel from 10.0.0.1:6000 to 10.0.0.254:5000 + colour. */
+export const HOST_RULES = `class data pass
+class control hold
+set media { type ipv4_addr . inet_service; flags timeout; size 3 }
+set ports { type inet_service; elements = { 7 } }
+outbound {
+  udp dport 5000 class data
+  ip saddr . udp sport @media class data
+  udp dport 5001 declared class data
+  default class control
+}`;
 
 /** A client that sends whatever bytes it likes. */
 export class RawClient {
@@ -15,8 +29,9 @@ export class RawClient {
   #rest = '';
   #wake: (() => void) | null = null;
 
-  constructor(path: string) {
-    this.socket = connect(path);
+  /** @param isStubborn keeps its side open when the gateway has ended its own */
+  constructor(path: string, isStubborn = false) {
+    this.socket = connect({ path, allowHalfOpen: isStubborn });
     this.socket.on('data', (chunk) => {
       const parts = (this.#rest + chunk.toString()).split('\n');
       this.#rest = parts.pop()!;
@@ -98,8 +113,8 @@ export class HostRig {
     await this.listen();
   }
 
-  async raw(): Promise<RawClient> {
-    const client = new RawClient(this.path);
+  async raw(isStubborn = false): Promise<RawClient> {
+    const client = new RawClient(this.path, isStubborn);
     this.#open.push(client.socket);
     await client.connected();
     return client;
@@ -124,4 +139,15 @@ export class HostRig {
 /** Waits until `isSo`; a test that waits for ever fails by its own timeout. */
 export async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 2));
+}
+
+/** @returns what a request is refused with */
+export async function refusalOf<M extends Method>(host: HostClient, method: M, params: ParamsOf<M>) {
+  const error = await host.call(method, params).then(
+    () => new Error('it was granted'),
+    (reason: Error) => reason,
+  );
+  if (!(error instanceof RequestError)) throw error;
+  const { rpcCode, code, field, message } = error;
+  return { rpcCode, code, field, message };
 }

@@ -108,7 +108,8 @@ export class ModelEpochs {
   }
 
   stop(term: number, next: 'off' | 'waiting'): void {
-    this.checkTerm(term);
+    if (this.state === 'off') throw new Refused('not-replicated');
+    if (term !== this.term) throw new Refused('stale-term');
     Object.assign(this, { state: next, open: 1, committed: 0, isBeforeFirstSeal: false });
     this.#fate.clear();
   }

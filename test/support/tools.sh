@@ -3,7 +3,7 @@
 # Tests that need one of them skip with a reason.
 set -u
 declare -A package=([tshark]=tshark [tcpdump]=tcpdump [editcap]=wireshark-common
-  [nft]=nftables [tcpreplay]=tcpreplay [ethtool]=ethtool [ip]=iproute2 [sysctl]=procps)
+  [nft]=nftables [tcpreplay]=tcpreplay [ethtool]=ethtool [ip]=iproute2 [sysctl]=procps [iperf3]=iperf3 [socat]=socat)
 missing=()
 for program in "${!package[@]}"; do
   PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null || missing+=("${package[$program]}")

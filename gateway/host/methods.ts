@@ -1,0 +1,209 @@
+import type { Clock } from '../clock.ts';
+import { StateError } from '../epoch.ts';
+import type { Vm } from '../vm.ts';
+import type { EventKind, Events, Method, ParamsOf, PortStatus, Results } from './api.ts';
+import { declareFlow, FlowOwners } from './methods-flow.ts';
+import { addElements, deleteElements } from './methods-set.ts';
+import { invalidParams, PROTOCOL, RequestError, RPC } from './protocol.ts';
+import { statusOf, summaryOf } from './status.ts';
+
+const NS_PER_MS = 1e6;
+const DEFAULT_LEASE_MS = 5000;
+/** A VM that is paused sends nothing more: reading what it has sent takes no longer than this. */
+const DEFAULT_SEAL_MS = 100;
+/** How often a VM is asked whether it has got what was on its way. */
+const POLL_MS = 1;
+
+export interface GatewayView {
+  readonly vms: ReadonlyMap<string, Vm>;
+  readonly clock: Clock;
+  readonly version: string;
+  /** Another one for each process of the gateway. */
+  readonly bootId: string;
+  /** What `status` says of ports. */
+  readonly ports?: () => readonly PortStatus[];
+  /** What `metrics` says for Prometheus. */
+  readonly metricsText?: () => string;
+  /** Told of every change of a VM's term or state before the host is: what it stores outlives the process. */
+  readonly remember?: (name: string, vm: Vm) => void;
+}
+
+/** Who asks. What a client has declared or subscribed to ends with it. */
+export interface Client {
+  kinds: ReadonlySet<EventKind>;
+  readonly isGone: boolean;
+}
+
+type Publish = <K extends EventKind>(kind: K, params: Events[K]) => void;
+type Handlers = {
+  readonly [M in Method]: (params: ParamsOf<M>, client: Client) => Results[M] | Promise<Results[M]>;
+};
+
+/** The methods of the host interface, apart from how requests come and answers go. */
+export class Methods {
+  readonly #view: GatewayView;
+  readonly #publish: Publish;
+  readonly #owners = new FlowOwners();
+
+  constructor(view: GatewayView, publish: Publish) {
+    this.#view = view;
+    this.#publish = publish;
+  }
+
+  /** @throws RequestError; a Promise where the answer has to wait */
+  call<M extends Method>(method: M, params: ParamsOf<M>, client: Client): Results[M] | Promise<Results[M]> {
+    try {
+      const handler = this.#handlers[method] as Handlers[M];
+      return handler(params, client);
+    } catch (error) {
+      if (error instanceof StateError) throw new RequestError(RPC.state, error.code, error.message);
+      throw error;
+    }
+  }
+
+  /** The client has gone: what it declared ends. */
+  forget(client: Client): void {
+    this.#owners.forget(client, this.#view.clock.nowNs());
+  }
+
+  readonly #handlers: Handlers = {
+    hello: () => ({
+      name: 'holdfast',
+      version: this.#view.version,
+      protocol: PROTOCOL,
+      bootId: this.#view.bootId,
+      vms: [...this.#view.vms].map(([name, vm]) => summaryOf(name, vm)),
+    }),
+
+    'replication.start': ({ vm: name, holdFrom = 'now', leaseMs }) => {
+      const vm = this.#vm(name);
+      return this.#changed(name, 'start', vm.start(holdFrom, leaseNs(leaseMs)));
+    },
+
+    'replication.takeover': ({ vm: name, term, epoch, leaseMs }) => {
+      const vm = this.#vm(name);
+      return this.#changed(name, 'takeover', vm.takeOver(term, epoch, leaseNs(leaseMs)));
+    },
+
+    'replication.stop': ({ vm: name, term, held }) => {
+      const vm = this.#vm(name);
+      return this.#changed(name, 'stop', vm.stop(term, held));
+    },
+
+    'checkpoint.seal': ({ vm: name, term, epoch, timeoutMs = DEFAULT_SEAL_MS }) => {
+      const vm = this.#vm(name);
+      const deadlineNs = this.#view.clock.nowNs() + timeoutMs * NS_PER_MS;
+      return this.#told(name, 'seal', vm.seal(term, epoch, deadlineNs));
+    },
+
+    'checkpoint.commit': ({ vm: name, term, epoch }) => {
+      const vm = this.#vm(name);
+      return this.#told(name, 'commit', vm.commit(term, epoch));
+    },
+
+    'checkpoint.abort': ({ vm: name, term, epoch }) => {
+      const vm = this.#vm(name);
+      return this.#told(name, 'abort', vm.abort(term, epoch));
+    },
+
+    'vm.rollback': ({ vm: name, term, epoch }) => {
+      const vm = this.#vm(name);
+      return this.#changed(name, 'rollback', vm.rollback(term, epoch));
+    },
+
+    'vm.failover': ({ vm: name, term, epoch, inside }) => {
+      this.#vm(name).checkFailover(term, epoch);
+      const message = `this gateway cannot change a VM's inside port while it runs: '${inside}' was not opened, nothing is changed`;
+      throw new RequestError(RPC.state, 'not-supported', message);
+    },
+
+    'vm.quiesce': ({ vm: name, term, timeoutMs, leaseMs }, client) => {
+      const vm = this.#vm(name);
+      const startNs = this.#view.clock.nowNs();
+      vm.quiesce(term, startNs + leaseMs * NS_PER_MS);
+      return this.#untilQuiescent(vm, startNs, startNs + timeoutMs * NS_PER_MS, client);
+    },
+
+    'vm.resume': ({ vm: name, term }) => this.#vm(name).resume(term),
+
+    'flow.declare': ({ vm: name, flow, class: className, timeoutMs }, client) => {
+      const vm = this.#vm(name);
+      const nowNs = this.#view.clock.nowNs();
+      const timeoutNs = timeoutMs * NS_PER_MS;
+      const handle = declareFlow(vm, flow, className ?? null, timeoutNs, nowNs);
+      this.#owners.add(vm, handle, client, nowNs + timeoutNs, nowNs);
+      return { handle };
+    },
+
+    'set.add': ({ vm, set, elements, timeoutMs }) => {
+      const timeoutNs = timeoutMs === undefined ? null : timeoutMs * NS_PER_MS;
+      return addElements(this.#onlyVm(vm), set, elements, timeoutNs, this.#view.clock.nowNs());
+    },
+
+    'set.delete': ({ vm, set, elements }) => deleteElements(this.#onlyVm(vm), set, elements, this.#view.clock.nowNs()),
+
+    status: () => this.#status(),
+
+    metrics: () => ({ ...this.#status(), text: this.#view.metricsText?.() ?? null }),
+
+    'events.subscribe': ({ kinds }, client) => {
+      client.kinds = new Set(kinds);
+      return { kinds: [...client.kinds] };
+    },
+  };
+
+  #status(): Results['status'] {
+    const { vms, ports, clock } = this.#view;
+    return statusOf(vms, ports?.() ?? [], clock.nowNs());
+  }
+
+  #vm(name: string): Vm {
+    const vm = this.#view.vms.get(name);
+    if (vm !== undefined) return vm;
+    const known = [...this.#view.vms.keys()].join(', ');
+    throw new RequestError(RPC.state, 'unknown-vm', `there is no VM '${name}' here, only ${known}`, 'vm');
+  }
+
+  #onlyVm(name: string | undefined): Vm {
+    if (name !== undefined) return this.#vm(name);
+    const [vm, ...others] = this.#view.vms.values();
+    if (vm !== undefined && others.length === 0) return vm;
+    throw invalidParams([{ field: 'vm', message: 'is missing: there is more than one VM' }]);
+  }
+
+  /** A term has begun or ended: that is stored, then told. */
+  #changed<R>(name: string, change: Events['epoch']['change'], result: R): R {
+    const vm = this.#vm(name);
+    this.#view.remember?.(name, vm);
+    this.#owners.endTerm(vm);
+    return this.#told(name, change, result);
+  }
+
+  #told<R>(name: string, change: Events['epoch']['change'], result: R): R {
+    this.#publish('epoch', { ...summaryOf(name, this.#vm(name)), change });
+    return result;
+  }
+
+  #untilQuiescent(
+    vm: Vm,
+    startNs: number,
+    deadlineNs: number,
+    client: Client,
+  ): Results['vm.quiesce'] | Promise<Results['vm.quiesce']> {
+    const nowNs = this.#view.clock.nowNs();
+    const isInForce = vm.quiesced.until[0]! > nowNs;
+    if (vm.quiescent || !isInForce || nowNs >= deadlineNs || client.isGone) {
+      return { quiescent: isInForce && vm.quiescent, waitedMs: (nowNs - startNs) / NS_PER_MS };
+    }
+    return new Promise((resolve) => {
+      setTimeout(() => {
+        vm.pump();
+        resolve(this.#untilQuiescent(vm, startNs, deadlineNs, client));
+      }, POLL_MS).unref();
+    });
+  }
+}
+
+function leaseNs(leaseMs = DEFAULT_LEASE_MS): number {
+  return leaseMs === 0 ? Number.POSITIVE_INFINITY : leaseMs * NS_PER_MS;
+}

@@ -1,0 +1,142 @@
+import type { Socket } from 'node:net';
+import type { EventKind } from './api.ts';
+import { LineReader } from './line-reader.ts';
+import type { Client } from './methods.ts';
+import { encodeError, MAX_LINE_BYTES, RequestError, RPC } from './protocol.ts';
+
+/** Above this a client that does not read what it asked for is not read either. */
+const HIGH_WATER_BYTES = 65_536;
+/** Above this a client that does not read its events is cut off. */
+const MAX_OUTPUT_BYTES = 2 ** 20;
+/** For a line to end that has begun, and for a client to read on. */
+const PATIENCE_NS = 10e9;
+/** For a client that was told why it is cut off to hang up itself. */
+const FAREWELL_NS = 1e9;
+
+export interface SessionOwner {
+  nowNs(): number;
+  /** @returns whether more lines may come */
+  onLine(line: Uint8Array, session: Session): boolean;
+  onClose(session: Session): void;
+  /** A session stores `bytes` more of an unfinished line. */
+  onStored(bytes: number): void;
+}
+
+/** One connection: bytes to lines, answers to bytes, with bounds on all that a client can make the gateway keep. */
+export class Session implements Client {
+  kinds: ReadonlySet<EventKind> = new Set();
+  /** The client has sent a request that was one. */
+  hasSpoken = false;
+  readonly #socket: Socket;
+  readonly #owner: SessionOwner;
+  readonly #reader = new LineReader(MAX_LINE_BYTES);
+  #storedBytes = 0;
+  #lineSinceNs = Number.NaN;
+  #stuckSinceNs = Number.NaN;
+  #farewellNs = Number.NaN;
+  #isGone = false;
+  /** What came and was not read, because the client does not read either. */
+  #unread: Buffer | null = null;
+
+  constructor(socket: Socket, owner: SessionOwner) {
+    this.#socket = socket;
+    this.#owner = owner;
+    socket.on('data', (chunk: Buffer) => this.#read(chunk));
+    socket.on('drain', () => {
+      this.#stuckSinceNs = Number.NaN;
+      this.#goOn();
+    });
+    // What goes wrong with a connection ends it; 'close' follows.
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      this.#isGone = true;
+      this.#account(0);
+      owner.onClose(this);
+    });
+  }
+
+  /** Memory that an unfinished line takes. */
+  get storedBytes(): number {
+    return this.#storedBytes;
+  }
+
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
+  /** Sends a line, or cuts the client off if it has left too many unread. */
+  send(line: string): void {
+    if (this.#isGone || this.#isLeaving) return;
+    if (this.#socket.writableLength > MAX_OUTPUT_BYTES) {
+      this.destroy();
+      return;
+    }
+    this.#socket.write(line);
+    if (this.#socket.writableLength <= HIGH_WATER_BYTES) return;
+    if (!this.#isStuck) this.#stuckSinceNs = this.#owner.nowNs();
+    this.#socket.pause();
+  }
+
+  /** Says why the connection ends; what the client still sends is thrown away. */
+  leave(error: RequestError): void {
+    if (this.#isGone || this.#isLeaving) return;
+    this.#farewellNs = this.#owner.nowNs();
+    this.#account(0);
+    this.#socket.end(encodeError(null, error));
+    this.#socket.resume();
+  }
+
+  destroy(): void {
+    this.#isGone = true;
+    this.#account(0);
+    this.#socket.destroy();
+  }
+
+  /** Cuts off a client that has kept the gateway waiting for too long. */
+  checkPatience(nowNs: number): void {
+    const isLate = nowNs - this.#lineSinceNs > PATIENCE_NS || nowNs - this.#stuckSinceNs > PATIENCE_NS;
+    if (isLate || nowNs - this.#farewellNs > FAREWELL_NS) this.destroy();
+  }
+
+  get #isStuck(): boolean {
+    return !Number.isNaN(this.#stuckSinceNs);
+  }
+
+  /** The client has read what there was. */
+  #goOn(): void {
+    const unread = this.#unread;
+    this.#unread = null;
+    if (unread !== null) this.#read(unread);
+    if (!this.#isStuck) this.#socket.resume();
+  }
+
+  get #isLeaving(): boolean {
+    return !Number.isNaN(this.#farewellNs);
+  }
+
+  #read(chunk: Buffer): void {
+    if (this.#isGone || this.#isLeaving) return;
+    const wasInLine = this.#reader.isInLine;
+    let ended = false;
+    const taken = this.#reader.feed(chunk, (line) => {
+      ended = true;
+      return this.#owner.onLine(line, this) && !this.#isStuck;
+    });
+    if (this.#isGone || this.#isLeaving) return;
+    if (taken < 0) {
+      const message = `the line is longer than ${MAX_LINE_BYTES} bytes`;
+      this.leave(new RequestError(RPC.parseError, 'parse-error', message));
+      return;
+    }
+    if (taken < chunk.length) this.#unread = chunk.subarray(taken);
+    this.#account(this.#reader.storedBytes);
+    if (!this.#reader.isInLine) this.#lineSinceNs = Number.NaN;
+    else if (!wasInLine || ended) this.#lineSinceNs = this.#owner.nowNs();
+  }
+
+  #account(bytes: number): void {
+    const more = bytes - this.#storedBytes;
+    this.#storedBytes = bytes;
+    if (more !== 0) this.#owner.onStored(more);
+  }
+}

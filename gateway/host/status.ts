@@ -1,0 +1,52 @@
+import type { Vm } from '../vm.ts';
+import type { PortStatus, Status, VmStatus, VmSummary } from './api.ts';
+
+const NS_PER_MS = 1e6;
+const COUNTED = [
+  'outbound',
+  'inbound',
+  'passed',
+  'held',
+  'released',
+  'discarded',
+  'dropped',
+  'inboundPassed',
+  'inboundDropped',
+] as const;
+
+export function summaryOf(name: string, { epochs }: Vm): VmSummary {
+  const { state, term, openEpoch, sealedEpochs, committedEpoch } = epochs;
+  return { vm: name, state, term, openEpoch, sealedEpochs: [...sealedEpochs], committedEpoch };
+}
+
+export function statusOf(vms: ReadonlyMap<string, Vm>, ports: readonly PortStatus[], nowNs: number): Status {
+  const rows = [...vms].map(([name, vm]) => vmStatusOf(name, vm, nowNs));
+  const reasons: Record<string, number> = {};
+  for (const row of rows) {
+    for (const [reason, count] of Object.entries(row.reasons)) reasons[reason] = (reasons[reason] ?? 0) + count;
+  }
+  return { generation: Math.max(0, ...rows.map((row) => row.generation)), vms: rows, ports, reasons };
+}
+
+function vmStatusOf(name: string, vm: Vm, nowNs: number): VmStatus {
+  vm.watchHost();
+  const { counters, txBuffer, lease, quiesced, forwarder, generation } = vm;
+  const counted = Object.fromEntries(COUNTED.map((count) => [count, counters.get(count)]));
+  return {
+    ...summaryOf(name, vm),
+    generation: generation.number,
+    counters: { ...counted, stillHeld: vm.stillHeld } as VmStatus['counters'],
+    heldFrames: txBuffer.frames,
+    heldBytes: txBuffer.bytes,
+    oldestHeldMs: milliseconds(nowNs - txBuffer.oldestArrivalNs()),
+    hostSilentMs: milliseconds(lease.silentNs(nowNs)),
+    leaseLapsed: forwarder.hostSilent,
+    quiesced: quiesced.until[0]! > nowNs,
+    reasons: counters.reasonsByName(),
+  };
+}
+
+/** @returns null for NaN: there is no such time */
+function milliseconds(ns: number): number | null {
+  return Number.isNaN(ns) ? null : Math.max(0, ns / NS_PER_MS);
+}

@@ -1,0 +1,116 @@
+import { errnoName, libc, NativeMemory } from './libc.ts';
+import { PortError } from './port-error.ts';
+
+const AF_PACKET = 17;
+const SOCK_RAW = 3;
+const SOCK_CLOEXEC = 0o2000000;
+const ETH_P_ALL = 3;
+const SOL_SOCKET = 1;
+const SO = { error: 4, sndbuf: 7, rcvbuf: 8, sndbufForce: 32, rcvbufForce: 33 } as const;
+const SOL_PACKET = 263;
+const PACKET = {
+  addMembership: 1,
+  statistics: 6,
+  auxdata: 8,
+  vnetHeader: 15,
+  qdiscBypass: 20,
+  ignoreOutgoing: 23,
+} as const;
+const PACKET_MR_PROMISC = 1;
+const EPERM = 1;
+const SEND_BUFFER_BYTES = 8 * 2 ** 20;
+
+/** An AF_PACKET socket on one device (packet(7)): whole frames, with virtio headers, not its own host's. */
+export class PacketSocket {
+  readonly fd: number;
+  readonly #memory = new NativeMemory(64);
+  /** Frames that the kernel put into its queue, and that it had no room for, since it was made. */
+  queued = 0;
+  dropped = 0;
+
+  /**
+   * @param receiveBufferBytes what may wait to be read, as the kernel counts it: a small frame counts as 768 bytes or more
+   * @param qdiscBypass frames go to the driver directly; the kernel then drops super-frames that the device cannot cut
+   * @throws PortError
+   */
+  constructor(index: number, receiveBufferBytes: number, qdiscBypass: boolean) {
+    const c = libc();
+    // Without a protocol it hears nothing until it is bound: frames of other devices never get into its queue.
+    this.fd = c.socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+    if (this.fd < 0) {
+      const errno = c.errno();
+      if (errno === EPERM) throw new PortError('not-permitted', 'packet sockets need CAP_NET_RAW and CAP_NET_ADMIN');
+      throw new PortError('system', `socket: ${errnoName(errno)}`);
+    }
+    try {
+      this.#buffer(SO.rcvbufForce, SO.rcvbuf, receiveBufferBytes);
+      this.#buffer(SO.sndbufForce, SO.sndbuf, SEND_BUFFER_BYTES);
+      this.#option('PACKET_VNET_HDR', PACKET.vnetHeader, 1);
+      this.#option('PACKET_AUXDATA', PACKET.auxdata, 1);
+      this.#option('PACKET_IGNORE_OUTGOING', PACKET.ignoreOutgoing, 1);
+      if (qdiscBypass) this.#option('PACKET_QDISC_BYPASS', PACKET.qdiscBypass, 1);
+      this.#bind(index);
+      this.#promiscuous(index);
+    } catch (error) {
+      c.close(this.fd);
+      throw error;
+    }
+  }
+
+  /** Reads the kernel's counts into `queued` and `dropped`. */
+  updateStatistics(): void {
+    const { view, address } = this.#memory;
+    view.setUint32(8, 8, true);
+    // struct tpacket_stats; reading sets it back to 0.
+    if (libc().getsockopt(this.fd, SOL_PACKET, PACKET.statistics, address, address + 8) < 0) return;
+    const drops = view.getUint32(4, true);
+    this.dropped += drops;
+    this.queued += view.getUint32(0, true) - drops;
+  }
+
+  /** Takes an error away that waits to be reported: it would keep the socket readable. */
+  clearError(): void {
+    const { view, address } = this.#memory;
+    view.setUint32(8, 4, true);
+    libc().getsockopt(this.fd, SOL_SOCKET, SO.error, address, address + 8);
+  }
+
+  close(): void {
+    libc().close(this.fd);
+  }
+
+  #bind(index: number): void {
+    const { view, address } = this.#memory;
+    // struct sockaddr_ll
+    this.#memory.bytes.fill(0, 0, 20);
+    view.setUint16(0, AF_PACKET, true);
+    view.setUint16(2, ETH_P_ALL);
+    view.setInt32(4, index, true);
+    if (libc().bind(this.fd, address, 20) < 0) throw new PortError('system', `bind: ${errnoName(libc().errno())}`);
+  }
+
+  #promiscuous(index: number): void {
+    const { view, address } = this.#memory;
+    // struct packet_mreq
+    this.#memory.bytes.fill(0, 0, 16);
+    view.setInt32(0, index, true);
+    view.setUint16(4, PACKET_MR_PROMISC, true);
+    if (libc().setsockopt(this.fd, SOL_PACKET, PACKET.addMembership, address, 16) < 0) {
+      throw new PortError('system', `promiscuous mode: ${errnoName(libc().errno())}`);
+    }
+  }
+
+  #option(name: string, option: number, value: number): void {
+    if (!this.#set(SOL_PACKET, option, value)) throw new PortError('system', `${name}: ${errnoName(libc().errno())}`);
+  }
+
+  /** Beyond the system's limit where that is allowed, else as far as it allows. */
+  #buffer(force: number, plain: number, bytes: number): void {
+    if (!this.#set(SOL_SOCKET, force, bytes)) this.#set(SOL_SOCKET, plain, bytes);
+  }
+
+  #set(level: number, option: number, value: number): boolean {
+    this.#memory.view.setUint32(0, value, true);
+    return libc().setsockopt(this.fd, level, option, this.#memory.address, 4) === 0;
+  }
+}

@@ -1,0 +1,22 @@
+/** Why a port cannot be opened. */
+export type PortErrorCode =
+  | 'not-linux'
+  | 'no-koffi'
+  | 'not-permitted'
+  | 'enslaved'
+  | 'has-addresses'
+  | 'not-ethernet'
+  | 'guard-failed'
+  | 'bad-name'
+  | 'system';
+
+/** A port that cannot do what its configuration asks for. */
+export class PortError extends Error {
+  readonly code: PortErrorCode;
+
+  constructor(code: PortErrorCode, message: string) {
+    super(message);
+    this.name = 'PortError';
+    this.code = code;
+  }
+}

@@ -1,0 +1,124 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { slabOf } from '../../../classifier/slab.ts';
+import { FrameBatch } from '../../../gateway/frame-batch.ts';
+import { PacketPort } from '../../../gateway/port/packet.ts';
+import type { Port } from '../../../gateway/port/port.ts';
+import { TapPort } from '../../../gateway/port/tap.ts';
+import { GSO } from '../../../gateway/port/vnet-header.ts';
+import { leaveNetns, Netns, noNetnsReason } from '../../support/netns.ts';
+import { anyClock, frameOf } from './hands.ts';
+import { unfinishedFrame } from './internet.ts';
+
+const reason = noNetnsReason('sysctl');
+const ROUNDS = 8;
+const WARM_UP = 3;
+const FRAMES = 20_000;
+const BURST = 50;
+const SLOT_BYTES = 4096;
+/** What a system call may cost: its result and its error are handed over as values. Per call, not per frame. */
+const CALL_BYTES = 64;
+const NOISE_BYTES = 1000;
+
+let netns: Netns;
+let ports: Port[] = [];
+
+beforeEach(({ skip }) => {
+  skip(reason !== null, reason ?? '');
+  netns = new Netns('alloc');
+  netns.enter();
+  netns.run('sysctl', '-qw', 'net.ipv6.conf.default.disable_ipv6=1');
+});
+afterEach(() => {
+  for (const port of ports) port.close();
+  ports = [];
+  leaveNetns();
+  netns?.delete();
+});
+
+function batchOf(frames: readonly Uint8Array[]): FrameBatch {
+  const batch = new FrameBatch(slabOf(new Uint8Array(BURST * SLOT_BYTES)), BURST);
+  for (let i = 0; i < BURST; i++) {
+    const frame = frames[i % frames.length]!;
+    batch.offset[i] = i * SLOT_BYTES;
+    batch.slab.bytes.set(frame, i * SLOT_BYTES);
+    batch.length[i] = frame.length;
+  }
+  return batch;
+}
+
+/** @returns the fewest bytes by which the heap grew in a round of `FRAMES` frames from one port to another */
+function leastGrowth(from: Port, to: Port, batch: FrameBatch, extra: () => void = () => {}): number {
+  const sink = batchOf([new Uint8Array(0)]);
+  let received = 0;
+  const round = () => {
+    for (let i = 0; i < FRAMES / BURST; i++) {
+      if (from.transmit(batch, 0, BURST) !== BURST) throw new Error('the link is full');
+      for (let have = 0; have < BURST; ) {
+        const got = to.receive(sink, 0, BURST, SLOT_BYTES);
+        if (got === 0) throw new Error('a frame was lost');
+        have += got;
+        received += got;
+      }
+      extra();
+    }
+  };
+  for (let i = 0; i < WARM_UP; i++) round();
+  let least = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < ROUNDS; i++) {
+    globalThis.gc!();
+    const before = process.memoryUsage().heapUsed;
+    round();
+    least = Math.min(least, process.memoryUsage().heapUsed - before);
+  }
+  expect(received).toBe((WARM_UP + ROUNDS) * FRAMES);
+  return least;
+}
+
+const TAGGED = frameOf(200, 1, [[0x8100, 7]]);
+const PLAIN = frameOf(1514, 2);
+
+/** Of every kind: plain, tagged, super-frame. */
+function mixed(): FrameBatch {
+  const { bytes, l4Start } = unfinishedFrame({ version: 4, protocol: 'tcp', payloadBytes: 3000 });
+  const batch = batchOf([PLAIN, TAGGED, bytes]);
+  for (let i = 2; i < BURST; i += 3) {
+    batch.gsoType[i] = GSO.tcp4;
+    batch.gsoSize[i] = 1000;
+    batch.l4Start[i] = l4Start;
+  }
+  return batch;
+}
+
+function vethPorts(): [PacketPort, PacketPort] {
+  netns.veth('near', netns, 'far');
+  const pair: [PacketPort, PacketPort] = [new PacketPort('near', anyClock()), new PacketPort('far', anyClock())];
+  ports = pair;
+  return pair;
+}
+
+test('a packet port allocates nothing per frame, in neither direction', () => {
+  const [near, far] = vethPorts();
+  const calls = 2 * (FRAMES / BURST);
+  expect(leastGrowth(near, far, mixed())).toBeLessThan(NOISE_BYTES + calls * CALL_BYTES);
+});
+
+test('the measurement sees what is allocated: one small object per frame', () => {
+  const [near, far] = vethPorts();
+  const kept: { n: number }[] = [];
+  const growth = leastGrowth(near, far, mixed(), () => {
+    for (let i = 0; i < BURST; i++) kept[i & 1023] = { n: i };
+  });
+  expect(growth).toBeGreaterThan(FRAMES * 8);
+});
+
+test.each(['from', 'to'] as const)(
+  'a tap allocates nothing per frame but what its system call does: %s it',
+  (direction) => {
+    const tap = new TapPort('tap0', anyClock());
+    const kernel = new PacketPort('tap0', anyClock());
+    ports = [tap, kernel];
+    const [from, to] = direction === 'to' ? [tap, kernel] : [kernel, tap];
+    // One call for each frame, and for each burst the calls of the other end.
+    expect(leastGrowth(from, to, mixed())).toBeLessThan(NOISE_BYTES + FRAMES * 8 + (FRAMES / BURST) * CALL_BYTES);
+  },
+);

@@ -1,0 +1,136 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { closeSync, existsSync, openSync } from 'node:fs';
+import koffi from 'koffi';
+
+const ENV = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` };
+const CLONE_NEWNET = 0x40000000;
+let made = 0;
+/** The network namespace that this process began in; -1: it has never left. */
+let home = -1;
+
+/** Why network namespaces cannot be used here, or one of the programs not; null where they can. */
+export function noNetnsReason(...programs: readonly string[]): string | null {
+  if (process.getuid?.() !== 0) return 'network namespaces need root';
+  const folders = ENV.PATH.split(':');
+  const missing = ['ip', ...programs].filter(
+    (program) => !folders.some((folder) => existsSync(`${folder}/${program}`)),
+  );
+  if (missing.length > 0) return `not installed: ${missing.join(', ')}`;
+  const name = `holdfast-try-${process.pid}`;
+  const { status, stderr } = spawnSync('ip', ['netns', 'add', name], { env: ENV });
+  if (status !== 0) return `no network namespaces: ${String(stderr).trim()}`;
+  spawnSync('ip', ['netns', 'del', name], { env: ENV });
+  return null;
+}
+
+/** A network namespace of its own, with hands. Delete it in any case: its devices and what still runs in it go with it. */
+export class Netns {
+  readonly name: string;
+  readonly #running = new Set<ChildProcess>();
+
+  constructor(label: string) {
+    this.name = `holdfast-${label}-${process.pid}-${made++}`;
+    run('ip', ['netns', 'add', this.name]);
+    this.run('ip', 'link', 'set', 'lo', 'up');
+  }
+
+  delete(): void {
+    for (const child of this.#running) child.kill('SIGKILL');
+    spawnSync('ip', ['netns', 'del', this.name], { env: ENV });
+  }
+
+  /** Runs a program in the namespace. @returns what it prints @throws if it fails */
+  run(program: string, ...parameters: readonly string[]): string {
+    return run('ip', ['netns', 'exec', this.name, program, ...parameters]);
+  }
+
+  /** Starts a program in the namespace, which ends with the namespace at the latest. */
+  start(program: string, ...parameters: readonly string[]): Program {
+    const child = spawn('ip', ['netns', 'exec', this.name, program, ...parameters], { env: ENV });
+    this.#running.add(child);
+    child.once('exit', () => this.#running.delete(child));
+    return new Program(child, [program, ...parameters].join(' '));
+  }
+
+  /** A veth pair: `device` here, `peer` in the other namespace, both up, without IPv6. */
+  veth(device: string, other: Netns, peer: string): void {
+    this.run('ip', 'link', 'add', device, 'type', 'veth', 'peer', 'name', peer, 'netns', other.name);
+    this.quietUp(device);
+    other.quietUp(peer);
+  }
+
+  /** Sets the device up; the kernel sends nothing over it by itself. */
+  quietUp(device: string): void {
+    this.run('sysctl', '-qw', `net.ipv6.conf.${device}.disable_ipv6=1`);
+    this.run('ip', 'link', 'set', device, 'up');
+  }
+
+  /** This process moves into the namespace: sockets that it opens, and devices that it names, are there. */
+  enter(): void {
+    if (home < 0) home = openSync('/proc/thread-self/ns/net', 'r');
+    const fd = openSync(`/run/netns/${this.name}`, 'r');
+    try {
+      if (setns(fd, CLONE_NEWNET) !== 0) throw new Error(`cannot enter ${this.name}`);
+    } finally {
+      closeSync(fd);
+    }
+  }
+}
+
+/** This process goes back to the network namespace that it began in. */
+export function leaveNetns(): void {
+  if (home < 0) return;
+  if (setns(home, CLONE_NEWNET) !== 0) throw new Error('cannot go back to the network namespace');
+}
+
+/** A program that runs. */
+export class Program {
+  readonly child: ChildProcess;
+  output = '';
+  readonly #ended: Promise<number | null>;
+  readonly #command: string;
+
+  constructor(child: ChildProcess, command: string) {
+    this.child = child;
+    this.#command = command;
+    child.stdout!.on('data', (text) => (this.output += text));
+    child.stderr!.on('data', (text) => (this.output += text));
+    this.#ended = new Promise((resolve) => child.once('close', resolve));
+  }
+
+  /** @returns what it printed, once it has ended by itself @throws if it failed */
+  async done(): Promise<string> {
+    const code = await this.#ended;
+    if (code !== 0) throw new Error(`${this.#command}: exit code ${code}\n${this.output}`);
+    return this.output;
+  }
+
+  /** Ends it. @returns what it printed */
+  async stop(signal: NodeJS.Signals = 'SIGINT'): Promise<string> {
+    this.child.kill(signal);
+    await this.#ended;
+    return this.output;
+  }
+
+  /** Waits until it has printed `text`. */
+  async says(text: string): Promise<void> {
+    await until(() => this.output.includes(text), `${this.#command} to say ${text}`);
+  }
+}
+
+/** Waits until something is so. @throws after `ms` */
+export async function until(condition: () => boolean, what: string, ms = 10_000): Promise<void> {
+  const end = performance.now() + ms;
+  while (!condition()) {
+    if (performance.now() > end) throw new Error(`waited ${ms} ms for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+const setns = koffi.load(null).func('int setns(int, int)') as (fd: number, type: number) => number;
+
+function run(program: string, parameters: readonly string[]): string {
+  const { status, stdout, stderr, error } = spawnSync(program, parameters, { env: ENV, encoding: 'utf8' });
+  if (status !== 0) throw new Error(`${program} ${parameters.join(' ')}: ${error?.message ?? stderr}`);
+  return stdout;
+}
