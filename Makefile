@@ -32,13 +32,14 @@ demo: build
 
 bench: build
 	@bash test/support/tools.sh
-	npx tsx test/bench/run.ts only=$(only)
+	npx tsx test/bench/run.ts only=$(only) rounds=$(rounds)
 
 fuzz: build
 	npx tsx test/fuzz/run.ts time=$(time) seed=$(seed)
 
-soak: time = 1800
-soak: fuzz
+soak: time = 30m
+soak: build
+	npx tsx test/soak/run.ts time=$(time) seed=$(seed)
 
 mutate: build
 	HOLDFAST_SEED=$(seed) npx tsx test/mutation/run.ts only=$(only)

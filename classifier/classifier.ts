@@ -1,9 +1,9 @@
 import type { Rule, RuleSet, VerdictName } from '../rules/rule.ts';
-import { compileMatcher } from './compile.ts';
+import { compileRules } from './compile.ts';
 import { isOrdered } from './flow-key.ts';
 import { FragmentTable } from './fragments.ts';
 import { LiveState } from './live-state.ts';
-import { type Matcher, NO_MATCH, UNKNOWN_ETHERTYPE } from './matcher.ts';
+import { CompiledMatcher, type CompiledRules, type Matcher, NO_MATCH, UNKNOWN_ETHERTYPE } from './matcher.ts';
 import { L3, type Parsed } from './parsed.ts';
 import { REASON, type Reason, VERDICT, type Verdict } from './verdict.ts';
 
@@ -30,24 +30,37 @@ export interface Generation {
 
 export type Direction = 'outbound' | 'inbound';
 
-/** @param number grows by 1 at every change of rules */
-export function compileGeneration(number: number, ruleSet: RuleSet): Generation {
+/** What takes long in compiling a rule set: plain tables, which can be made in another thread. */
+export interface GenerationTables {
+  readonly outbound: CompiledRules;
+  readonly inbound: CompiledRules | null;
+}
+
+export function compileTables({ outbound, inbound }: RuleSet): GenerationTables {
+  return { outbound: compileRules(outbound), inbound: inbound === null ? null : compileRules(inbound) };
+}
+
+/**
+ * @param number grows by 1 at every change of rules
+ * @param tables the rule set's; handles are not in them
+ */
+export function compileGeneration(number: number, ruleSet: RuleSet, tables = compileTables(ruleSet)): Generation {
   const live = new LiveState(ruleSet.sets);
   return {
     number,
     ruleSet,
     live,
-    outbound: compileBlock(ruleSet.outbound, live),
-    inbound: ruleSet.inbound === null ? null : compileBlock(ruleSet.inbound, live),
+    outbound: blockOf(ruleSet.outbound, tables.outbound, live),
+    inbound: ruleSet.inbound === null ? null : blockOf(ruleSet.inbound, tables.inbound!, live),
   };
 }
 
 const CODES: Readonly<Record<VerdictName, Verdict>> = { hold: VERDICT.hold, drop: VERDICT.drop, pass: VERDICT.pass };
 
-function compileBlock(rules: readonly Rule[], live: LiveState): Block {
+function blockOf(rules: readonly Rule[], tables: CompiledRules, live: LiveState): Block {
   return {
     rules,
-    matcher: compileMatcher(rules, live),
+    matcher: new CompiledMatcher(tables, live),
     verdicts: Uint8Array.from(rules, (rule) => (needsGuard(rule) ? VERDICT.hold : CODES[rule.verdict])),
     reasons: Uint8Array.from(rules, (rule) => {
       if (needsGuard(rule)) return REASON.guard;
@@ -88,6 +101,10 @@ export class Classifier {
     this.#generation = generation;
     this.#block = generation[direction];
     this.#verifyChecksums = verifyChecksums;
+  }
+
+  get verifiesChecksums(): boolean {
+    return this.#verifyChecksums;
   }
 
   get generation(): Generation {

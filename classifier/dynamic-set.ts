@@ -116,19 +116,28 @@ export class DynamicSet {
 
   /** @returns the elements that have not expired, by value */
   list(nowNs: number): LiveElement[] {
-    const found: LiveElement[] = [];
+    const { elements } = this.page(0, Number.POSITIVE_INFINITY, nowNs);
+    return elements.sort((a, b) => compareIntervals(a.intervals, b.intervals));
+  }
+
+  /**
+   * Elements that have not expired, in no order that means anything; while the set does not change it is the same one.
+   * @param from how many to leave out
+   * @returns up to `limit` of them, and how many there are
+   */
+  page(from: number, limit: number, nowNs: number): { readonly elements: LiveElement[]; readonly total: number } {
+    const elements: LiveElement[] = [];
+    let total = 0;
     const add = (low: Int32Array, high: Int32Array, deadlineNs: number) => {
       if (!(nowNs < deadlineNs)) return;
-      found.push({
-        intervals: this.types.map((_, i) => ({ low: this.#valueOf(low, i), high: this.#valueOf(high, i) })),
-        deadlineNs: deadlineNs === Number.POSITIVE_INFINITY ? null : deadlineNs,
-      });
+      if (total >= from && total < from + limit) elements.push(this.#elementOf(low, high, deadlineNs));
+      total++;
     };
     this.#exact.forEach((key, deadlineNs) => {
       add(key, key, deadlineNs);
     });
     for (const { low, high, deadlineNs } of this.#ranges) add(low, high, deadlineNs);
-    return found.sort((a, b) => compareIntervals(a.intervals, b.intervals));
+    return { elements, total };
   }
 
   /** Takes the elements of a set of the same types, which must not be used again. */
@@ -136,6 +145,20 @@ export class DynamicSet {
     this.#exact = other.#exact;
     this.#ranges = other.#ranges;
     this.refused = other.refused;
+  }
+
+  /** Has the elements that a set of the same types has now. */
+  copyFrom(other: DynamicSet): void {
+    this.#exact = other.#exact.copy();
+    this.#ranges = other.#ranges.map((range) => ({ ...range }));
+    this.refused = other.refused;
+  }
+
+  #elementOf(low: Int32Array, high: Int32Array, deadlineNs: number): LiveElement {
+    return {
+      intervals: this.types.map((_, i) => ({ low: this.#valueOf(low, i), high: this.#valueOf(high, i) })),
+      deadlineNs: deadlineNs === Number.POSITIVE_INFINITY ? null : deadlineNs,
+    };
   }
 
   #makeRoom(nowNs: number): boolean {

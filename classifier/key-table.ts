@@ -76,6 +76,14 @@ export class KeyTable {
     });
   }
 
+  copy(): KeyTable {
+    const copy = new KeyTable(this.#words);
+    copy.#keys = this.#keys.slice();
+    copy.#deadlinesNs = this.#deadlinesNs.slice();
+    copy.#size = this.#size;
+    return copy;
+  }
+
   #rebuild(slots: number, nowNs: number): void {
     const keys = this.#keys;
     const deadlinesNs = this.#deadlinesNs;

@@ -59,13 +59,25 @@ export class LiveState {
    */
   takeOver(previous: LiveState, nowNs: number): void {
     if (previous === this) return;
+    this.#follow(previous, nowNs, (set, before) => set.takeOver(before));
+  }
+
+  /**
+   * Begins as `takeOver` would, while `current` stays in force: for rules that are tried beside it. Flows that are declared from now
+   * on are declared here, too; who adds an element to a set of one has to add it to the other.
+   */
+  beginBeside(current: LiveState, nowNs: number): void {
+    this.#follow(current, nowNs, (set, before) => set.copyFrom(before));
+  }
+
+  #follow(previous: LiveState, nowNs: number, fill: (set: DynamicSet, before: DynamicSet) => void): void {
     this.begin(nowNs);
     this.declared.takeOver(previous.declared);
     for (const named of this.#named) {
       const before = previous.#named.find((other) => other.name === named.name);
       if (before === undefined || before.types.join() !== named.types.join()) continue;
       const set = this.#sets.get(named.name)!;
-      set.takeOver(previous.#sets.get(named.name)!);
+      fill(set, previous.#sets.get(named.name)!);
       const old = new Set(before.elements.map(elementText));
       const listed = new Set(named.elements.map(elementText));
       for (const element of before.elements) {

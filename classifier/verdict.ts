@@ -37,6 +37,7 @@ export const REASON = {
   guard: 25,
   undecided: 26,
   lease: 27,
+  fenced: 28,
 } as const;
 export type Reason = (typeof REASON)[keyof typeof REASON];
 
@@ -70,6 +71,7 @@ export const REASON_NAMES = [
   'guard',
   'undecided',
   'lease',
+  'fenced',
 ] as const;
 export type ReasonName = (typeof REASON_NAMES)[number];
 
@@ -103,4 +105,5 @@ export const REASON_TEXTS: readonly string[] = [
   'passes only under the TCP guard, which is not there: held',
   'what the next rule asks for was cut off, or the frame has messages of several types: held (inbound: dropped)',
   'the host has been silent for longer than its lease: everything is held',
+  'sent by the machine that the VM was on before a failover: dropped',
 ];

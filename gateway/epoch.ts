@@ -26,7 +26,24 @@ export type ReplicationState = 'off' | 'waiting' | 'on';
 export type HoldFrom = 'now' | 'first-seal';
 
 /** Aborted epochs that are remembered by number. */
-const MAX_ABORTED = 4096;
+export const MAX_ABORTED = 4096;
+
+/** All that `Epochs` knows. `on` also where a term that was in force waits for its host after a restart. */
+export interface EpochsSnapshot {
+  readonly state: ReplicationState;
+  readonly term: number;
+  readonly openEpoch: number;
+  readonly committedEpoch: number;
+  /** Epochs up to this one belong to an earlier term. */
+  readonly floor: number;
+  readonly beforeFirstSeal: boolean;
+  readonly passedAtStart: boolean;
+  /** Grows with every change of `aborted`. */
+  readonly abortedChanges: number;
+  readonly aborted: ReadonlySet<number>;
+  /** Aborted epochs up to this one may have been forgotten. */
+  readonly forgottenEpoch: number;
+}
 
 /**
  * Terms and epochs of one VM: what may be asked when, and what it means. Knows no frames and no time. Every method
@@ -43,12 +60,65 @@ export class Epochs {
   /** The term began with output that passed: going back to its start would undo what clients saw. */
   #passedAtStart = false;
   #sealed: number[] = [];
+  /** The term was in force when an earlier process of the gateway ended; the VM is `waiting` until its host is heard again. */
+  #isResumable = false;
   readonly #aborted = new Set<number>();
+  #abortedChanges = 0;
+  #forgottenEpoch = 0;
 
   /** @param lastTerm the last term that was in force, if an earlier process of the gateway knew one */
   constructor(state: 'off' | 'waiting', lastTerm = 0) {
     this.#state = state;
     this.#term = lastTerm;
+  }
+
+  /**
+   * Goes on where an earlier process of the gateway ended. A term that was in force then waits for its host: see `resume`. Epochs
+   * that were sealed in one run can be named after that.
+   */
+  static recovered(from: EpochsSnapshot, isReplicated: boolean): Epochs {
+    const epochs = new Epochs(from.state === 'off' && !isReplicated ? 'off' : 'waiting', from.term);
+    epochs.#isResumable = from.state === 'on';
+    epochs.#openEpoch = from.openEpoch;
+    epochs.#committedEpoch = from.committedEpoch;
+    epochs.#floor = from.floor;
+    epochs.#beforeFirstSeal = from.beforeFirstSeal;
+    epochs.#passedAtStart = from.passedAtStart;
+    epochs.#forgottenEpoch = from.forgottenEpoch;
+    epochs.#abortedChanges = from.aborted.size > 0 ? 1 : 0;
+    for (const epoch of from.aborted) epochs.#aborted.add(epoch);
+    const known = Math.max(from.committedEpoch, from.floor, from.forgottenEpoch);
+    for (let epoch = known + 1; epoch < from.openEpoch; epoch++) {
+      if (!from.aborted.has(epoch)) epochs.#sealed.push(epoch);
+    }
+    return epochs;
+  }
+
+  /** @returns what `recovered` needs; the set of aborted epochs is lent */
+  snapshot(): EpochsSnapshot {
+    return {
+      state: this.#isResumable ? 'on' : this.#state,
+      term: this.#term,
+      openEpoch: this.#openEpoch,
+      committedEpoch: this.#committedEpoch,
+      floor: this.#floor,
+      beforeFirstSeal: this.#beforeFirstSeal,
+      passedAtStart: this.#passedAtStart,
+      abortedChanges: this.#abortedChanges,
+      aborted: this.#aborted,
+      forgottenEpoch: this.#forgottenEpoch,
+    };
+  }
+
+  /**
+   * A request of `term` has come: if that is the one that was in force before a restart, it is again.
+   * @returns whether it was
+   */
+  resume(term: number): boolean {
+    if (!this.#isResumable || term !== this.#term) return false;
+    this.#isResumable = false;
+    this.#state = 'on';
+    return true;
   }
 
   get state(): ReplicationState {
@@ -75,20 +145,18 @@ export class Epochs {
 
   /** Output passes although the VM is replicated: it will be contained in the first checkpoint. */
   get beforeFirstSeal(): boolean {
-    return this.#beforeFirstSeal;
+    return this.#beforeFirstSeal && this.#state === 'on';
   }
 
   /** Begins a term with epoch 1 open. A term in force is ended by it: its frames belong to epoch 1 of the new one. */
   start(holdFrom: HoldFrom): void {
-    this.#state = 'on';
+    this.#begin();
     this.#term++;
     this.#openEpoch = 1;
     this.#committedEpoch = 0;
     this.#floor = 0;
     this.#beforeFirstSeal = holdFrom === 'first-seal';
     this.#passedAtStart = this.#beforeFirstSeal;
-    this.#sealed = [];
-    this.#aborted.clear();
   }
 
   /**
@@ -101,20 +169,19 @@ export class Epochs {
     }
     if (term < this.#term)
       throw new StateError('stale-term', `term ${term} is older than ${this.#term}, the last one here`);
-    this.#state = 'on';
+    this.#begin();
     this.#term = term + 1;
     this.#openEpoch = epoch + 1;
     this.#committedEpoch = epoch;
     this.#floor = epoch;
     this.#beforeFirstSeal = false;
     this.#passedAtStart = false;
-    this.#sealed = [];
-    this.#aborted.clear();
   }
 
   /** Throws if a request of `term` does nothing now. */
   check(term: number): void {
-    if (this.#state !== 'on') throw new StateError('not-replicated', `no term is in force: the VM is ${this.#state}`);
+    if (this.#state !== 'on' && !this.#isResumable)
+      throw new StateError('not-replicated', `no term is in force: the VM is ${this.#state}`);
     this.#checkNumber(term);
   }
 
@@ -162,7 +229,8 @@ export class Epochs {
     this.#checkSealed(epoch);
     this.#aborted.add(epoch);
     // A forgotten one is refused as not sealed, or as committed since: neither releases anything.
-    if (this.#aborted.size > MAX_ABORTED) this.#aborted.delete(Math.min(...this.#aborted));
+    this.#abortedChanges++;
+    if (this.#aborted.size > MAX_ABORTED) this.#forget(Math.min(...this.#aborted));
     this.#sealed = this.#sealed.filter((sealed) => sealed !== epoch);
     return this.#lowestLabelOf(epoch);
   }
@@ -196,12 +264,11 @@ export class Epochs {
 
   /** What is not committed is lost. Where a term is in force a new one begins; the epoch numbers grow on. */
   abandon(): void {
-    if (this.#state !== 'on') return;
+    if (this.#state !== 'on' && !this.#isResumable) return;
     this.#term++;
     this.#floor = this.#openEpoch;
     this.#openEpoch++;
-    this.#sealed = [];
-    this.#aborted.clear();
+    this.#forgetAll();
   }
 
   /**
@@ -215,8 +282,8 @@ export class Epochs {
     this.#openEpoch = 1;
     this.#committedEpoch = 0;
     this.#beforeFirstSeal = false;
-    this.#sealed = [];
-    this.#aborted.clear();
+    this.#isResumable = false;
+    this.#forgetAll();
   }
 
   /**
@@ -231,6 +298,24 @@ export class Epochs {
     this.#openEpoch = last + 1;
     this.#beforeFirstSeal = false;
     return last;
+  }
+
+  #begin(): void {
+    this.#state = 'on';
+    this.#isResumable = false;
+    this.#forgetAll();
+  }
+
+  #forget(aborted: number): void {
+    this.#aborted.delete(aborted);
+    this.#forgottenEpoch = Math.max(this.#forgottenEpoch, aborted);
+  }
+
+  #forgetAll(): void {
+    this.#sealed = [];
+    this.#aborted.clear();
+    this.#abortedChanges++;
+    this.#forgottenEpoch = 0;
   }
 
   #commit(epoch: number): void {

@@ -17,8 +17,9 @@ export class FlowOrder {
   readonly blocking: Int32Array;
   /** Marks flows in one scan of the buffer: see TxBuffer.releaseThrough. */
   readonly stamp: Int32Array;
-  readonly #high: Int32Array;
-  readonly #low: Int32Array;
+  /** The hash that stands for the flow's key. */
+  readonly high: Int32Array;
+  readonly low: Int32Array;
   readonly #next: Int32Array;
   readonly #buckets: Int32Array;
   #free: number;
@@ -28,8 +29,8 @@ export class FlowOrder {
     this.waiting = new Int32Array(capacity);
     this.blocking = new Int32Array(capacity);
     this.stamp = new Int32Array(capacity);
-    this.#high = new Int32Array(capacity);
-    this.#low = new Int32Array(capacity);
+    this.high = new Int32Array(capacity);
+    this.low = new Int32Array(capacity);
     this.#next = Int32Array.from({ length: capacity }, (_, entry) => (entry + 1 < capacity ? entry + 1 : -1));
     this.#buckets = new Int32Array(2 ** Math.ceil(Math.log2(capacity + 1))).fill(-1);
     this.#free = capacity > 0 ? 0 : -1;
@@ -42,16 +43,19 @@ export class FlowOrder {
 
   /** Counts one more frame of the flow. @returns its entry */
   add(key: Int32Array): number {
-    const high = hashFlowKey(key, SEED_HIGH);
-    const low = hashFlowKey(key);
+    return this.addHash(hashFlowKey(key, SEED_HIGH), hashFlowKey(key));
+  }
+
+  /** Counts one more frame of the flow that these two words stand for. @returns its entry */
+  addHash(high: number, low: number): number {
     let entry = this.#find(high, low);
     if (entry < 0) {
       entry = this.#free;
       if (entry < 0) throw new Error('flow order: more flows than frames in the buffer');
       this.#free = this.#next[entry]!;
       const bucket = low & (this.#buckets.length - 1);
-      this.#high[entry] = high;
-      this.#low[entry] = low;
+      this.high[entry] = high;
+      this.low[entry] = low;
       this.#next[entry] = this.#buckets[bucket]!;
       this.#buckets[bucket] = entry;
       this.waiting[entry] = 0;
@@ -67,7 +71,7 @@ export class FlowOrder {
     const left = this.waiting[entry]! - 1;
     this.waiting[entry] = left;
     if (left > 0) return;
-    const bucket = this.#low[entry]! & (this.#buckets.length - 1);
+    const bucket = this.low[entry]! & (this.#buckets.length - 1);
     if (this.#buckets[bucket] === entry) {
       this.#buckets[bucket] = this.#next[entry]!;
     } else {
@@ -81,7 +85,7 @@ export class FlowOrder {
 
   #find(high: number, low: number): number {
     let entry = this.#buckets[low & (this.#buckets.length - 1)]!;
-    while (entry >= 0 && (this.#high[entry] !== high || this.#low[entry] !== low)) entry = this.#next[entry]!;
+    while (entry >= 0 && (this.high[entry] !== high || this.low[entry] !== low)) entry = this.#next[entry]!;
     return entry;
   }
 }

@@ -3,19 +3,28 @@ import { FLOW_KEY_WORDS, flowKey } from '../classifier/flow-key.ts';
 import { parse } from '../classifier/parse.ts';
 import { Parsed } from '../classifier/parsed.ts';
 import { REASON, VERDICT } from '../classifier/verdict.ts';
+import { Announcer } from './announce.ts';
 import { COUNT, type Counters } from './counters.ts';
 import { Egress } from './egress.ts';
 import type { Epochs } from './epoch.ts';
 import { FrameBatch } from './frame-batch.ts';
 import type { FramePool } from './frame-pool.ts';
+import { HoldTimes } from './hold-times.ts';
+import { OwnAddresses } from './own-addresses.ts';
 import type { Port } from './port/port.ts';
 import type { RuleCounters } from './rule-counters.ts';
+import { type Tap, Taps } from './tap.ts';
 import type { TxBuffer } from './tx-buffer.ts';
 
 /** LINKTYPE_ETHERNET. */
 const ETHERNET = 1;
 /** What happens when the transmit buffer has no room for a frame that would be held. */
 export type OverflowPolicy = 'drop' | 'backpressure';
+
+/** Sees each frame right after the rules. What it is given is lent until the call returns, and may not be changed. */
+export interface JudgedListener {
+  judged(parsed: Parsed, batch: FrameBatch, i: number, classifier: Classifier): void;
+}
 
 export interface ForwarderParts {
   readonly inside: Port;
@@ -30,6 +39,8 @@ export interface ForwarderParts {
   readonly overflow: OverflowPolicy;
   /** Frames that one turn reads at the most. */
   readonly batchFrames: number;
+  /** Batches of released frames that one `pump` sends at the most. */
+  readonly releaseBatches: number;
 }
 
 /**
@@ -46,8 +57,15 @@ export class Forwarder {
   failed = false;
   /** The lease of the term in force has run out: what would pass is held too. */
   hostSilent = false;
+  /** Stored frames stay, also those that may leave: there has been no link yet that could take them. */
+  isHeldBack = false;
+  /** Told of each frame that rules were asked about, before anything else has a say. Null: nobody listens. */
+  onJudged: JudgedListener | null = null;
   /** Called with each batch that leaves, after the port accepted its first `count` frames. Null: nobody listens. */
   onReleased: ((batch: FrameBatch, count: number) => void) | null = null;
+  readonly holdTimes = new HoldTimes();
+  readonly ownAddresses = new OwnAddresses();
+  readonly announcer: Announcer;
 
   readonly #parts: ForwarderParts;
   readonly #parsed = new Parsed();
@@ -56,13 +74,50 @@ export class Forwarder {
   readonly #released: FrameBatch;
   readonly #outward: Egress;
   readonly #inward: Egress;
+  #inside: Port;
+  #fence: Port | null = null;
+  readonly #taps = new Taps();
+  /** `#taps`, while there are any. */
+  #tap: Tap | null = null;
 
   constructor(parts: ForwarderParts) {
     this.#parts = parts;
     this.#received = new FrameBatch(parts.pool.slab, parts.batchFrames);
     this.#released = new FrameBatch(parts.pool.slab, parts.batchFrames);
-    this.#outward = new Egress(parts.outside, parts.pool);
+    this.#inside = parts.inside;
+    this.announcer = new Announcer(parts.outside);
+    this.#outward = new Egress(parts.outside, parts.pool, this.ownAddresses);
     this.#inward = new Egress(parts.inside, parts.pool);
+  }
+
+  /** Shows every frame to `tap` from now on. Without any it costs a comparison a batch. */
+  addTap(tap: Tap): void {
+    this.#taps.add(tap);
+    this.#tapWith(this.#taps);
+  }
+
+  /** @returns whether it was there */
+  removeTap(tap: Tap): boolean {
+    const wasThere = this.#taps.remove(tap);
+    if (this.#taps.count === 0) this.#tapWith(null);
+    return wasThere;
+  }
+
+  /** What frames are shown to; null: nobody looks. */
+  get tap(): Tap | null {
+    return this.#tap;
+  }
+
+  /** Somebody looks at the frames. */
+  get isTapped(): boolean {
+    return this.#tap !== null;
+  }
+
+  #tapWith(tap: Tap | null): void {
+    this.#tap = tap;
+    this.#outward.onAccepted = tap === null ? null : (batch, count) => tap.sent('outside', batch, count);
+    this.#inward.onAccepted = tap === null ? null : (batch, count) => tap.sent('inside', batch, count);
+    this.announcer.onAccepted = this.#outward.onAccepted;
   }
 
   /** Outbound frames that the outside port has refused so far; they count as still held. */
@@ -86,9 +141,9 @@ export class Forwarder {
    * @returns how many frames were read
    */
   outbound(draining: boolean): number {
-    const { inside, counters, epochs, txBuffer } = this.#parts;
+    const { counters, epochs, txBuffer } = this.#parts;
     const batch = this.#received;
-    const count = this.#receive(inside, this.mayRead(draining));
+    const count = this.#receive(this.#inside, this.mayRead(draining));
     const epoch = epochs.state === 'off' ? 0 : epochs.openEpoch;
     for (let i = 0; i < count; i++) {
       counters.values[COUNT.outbound]!++;
@@ -107,8 +162,50 @@ export class Forwarder {
         this.#outward.add(batch, i);
       }
     }
+    // Slots of held and dropped frames were given back, and hold their bytes until the next read.
+    if (count > 0 && this.#tap !== null) this.#tap.received('inside', batch, count);
     if (count > 0) counters.values[COUNT.passed]! += this.#outward.flush();
     return count;
+  }
+
+  /** What the VM has sent so far can be read. */
+  gather(): void {
+    this.#inside.gather?.();
+  }
+
+  /** What the machine behind it sends is read and dropped; null: there is none. */
+  get fence(): Port | null {
+    return this.#fence;
+  }
+
+  /**
+   * The VM is behind `inside` from now on: frames that were on their way to it go there.
+   * @param fence the port or ports that it was behind; what comes from there is dropped. Null: none, or the same
+   */
+  changeInside(inside: Port, fence: Port | null): void {
+    this.#inside = inside;
+    this.#inward.changePort(inside);
+    this.#fence = fence;
+  }
+
+  /** Nothing is read any more from where the VM was. */
+  endFence(): void {
+    this.#fence = null;
+  }
+
+  /** Reads one batch that the VM's earlier machine sent, and drops it. @returns how many frames were read */
+  dropFenced(): number {
+    return this.#fence === null ? 0 : this.#dropAll(this.#fence);
+  }
+
+  /** Drops one batch of what the VM sent and nobody has read: it belongs to a timeline that is over. @returns how many frames */
+  dropUnread(): number {
+    return this.#dropAll(this.#inside);
+  }
+
+  /** @returns how many frames `inbound` may read */
+  mayReadInbound(): number {
+    return this.#slots(this.#inward);
   }
 
   /** Reads one batch from the network and sends it to the VM. @returns how many frames were read */
@@ -118,6 +215,7 @@ export class Forwarder {
     const count = this.#receive(outside, this.#slots(this.#inward));
     for (let i = 0; i < count; i++) {
       counters.values[COUNT.inbound]!++;
+      this.ownAddresses.came(batch, i);
       this.#judgeInbound(batch, i);
       counters.reasons[batch.reason[i]!]!++;
       if (batch.verdict[i] === VERDICT.drop) {
@@ -127,25 +225,35 @@ export class Forwarder {
         this.#inward.add(batch, i);
       }
     }
+    if (count > 0 && this.#tap !== null) this.#tap.received('outside', batch, count);
     if (count > 0) counters.values[COUNT.inboundPassed]! += this.#inward.flush();
     return count;
   }
 
-  /** Offers the ports what they refused before, then what may leave the transmit buffer by `nowNs`. */
-  pump(nowNs: number): void {
-    const { txBuffer, outside, counters } = this.#parts;
+  /**
+   * Offers the ports what they refused before, then what may leave the transmit buffer by `nowNs`.
+   * @returns whether it has sent as much as it may at a time, and more could leave
+   */
+  pump(nowNs: number): boolean {
+    const { txBuffer, outside, counters, releaseBatches } = this.#parts;
     if (this.#inward.queued > 0) counters.values[COUNT.inboundPassed]! += this.#inward.flush();
     if (this.#outward.queued > 0) counters.values[COUNT.passed]! += this.#outward.flush();
+    if (this.isHeldBack) return false;
     // Frames queued earlier go first, else a later one of the same flow could overtake.
-    while (this.#outward.queued === 0 && txBuffer.leavingFrames > 0) {
+    for (let n = 0; this.#outward.queued === 0 && txBuffer.leavingFrames > 0; n++) {
+      if (n === releaseBatches) return true;
       const due = txBuffer.collect(this.#released, nowNs);
-      if (due === 0) return;
+      if (due === 0) return false;
       const accepted = outside.transmit(this.#released, 0, due);
       counters.values[COUNT.released]! += accepted;
+      this.holdTimes.add(this.#released, accepted, nowNs);
       if (accepted > 0 && this.onReleased !== null) this.onReleased(this.#released, accepted);
+      if (accepted > 0 && this.#tap !== null) this.#tap.sent('outside', this.#released, accepted);
+      for (let i = 0; i < accepted; i++) this.ownAddresses.left(this.#released, i);
       txBuffer.left(this.#released, accepted);
-      if (accepted < due) return;
+      if (accepted < due) return false;
     }
+    return false;
   }
 
   /** @returns how many frames `outbound` may read: as the pool has slots, with backpressure as can also be stored */
@@ -169,16 +277,15 @@ export class Forwarder {
   #receive(port: Port, max: number): number {
     const { pool } = this.#parts;
     const batch = this.#received;
-    for (let i = 0; i < max; i++) batch.offset[i] = pool.take();
-    const count = port.receive(batch, 0, max, pool.slotBytes);
-    for (let i = max - 1; i >= count; i--) pool.give(batch.offset[i]!);
+    const count = port.receive(batch, 0, pool.show(batch.offset, max), pool.slotBytes);
+    pool.takeShown(count);
     batch.count = count;
     return count;
   }
 
   /** Fills in the verdict, its reason and the deciding rule. */
   #judge(batch: FrameBatch, i: number): void {
-    const { classifier, epochs, inside, ruleCounters } = this.#parts;
+    const { classifier, epochs, ruleCounters } = this.#parts;
     if (this.failed) {
       batch.verdict[i] = VERDICT.drop;
       batch.reason[i] = REASON.vmFailed;
@@ -190,7 +297,7 @@ export class Forwarder {
       return;
     }
     const length = batch.length[i]!;
-    if (length < batch.wireLength[i]! && !inside.capabilities.cutsFrames) {
+    if (length < batch.wireLength[i]! && !this.#inside.capabilities.cutsFrames) {
       batch.verdict[i] = VERDICT.drop;
       batch.reason[i] = REASON.oversize;
       return;
@@ -202,6 +309,7 @@ export class Forwarder {
     if (classifier.rule >= 0) {
       batch.rule[i] = ruleCounters.count(classifier.rule, batch.wireLength[i]!, batch.arrivalNs, i);
     }
+    if (this.onJudged !== null) this.onJudged.judged(this.#parsed, batch, i, classifier);
     if (classifier.verdict === VERDICT.hold) {
       if (epochs.state === 'off') {
         batch.verdict[i] = VERDICT.pass;
@@ -230,6 +338,11 @@ export class Forwarder {
     if (classifier.block === null) {
       batch.verdict[i] = VERDICT.pass;
       batch.reason[i] = REASON.inbound;
+      if (this.onJudged !== null && batch.linkType[i] === ETHERNET) {
+        parse(this.#parsed, batch.slab.view, batch.offset[i]!, length, batch.wireLength[i]!);
+        classifier.classifyAt(this.#parsed, batch.slab.view, batch.arrivalNs, i);
+        this.onJudged.judged(this.#parsed, batch, i, classifier);
+      }
       return;
     }
     if (batch.linkType[i] !== ETHERNET) {
@@ -244,6 +357,7 @@ export class Forwarder {
     if (classifier.rule >= 0) {
       batch.rule[i] = ruleCounters.countInbound(classifier.rule, batch.wireLength[i]!, batch.arrivalNs, i);
     }
+    if (this.onJudged !== null) this.onJudged.judged(this.#parsed, batch, i, classifier);
   }
 
   /** @returns whether the judged frame would overtake: one of its flow, or after a stop any that was held before it */
@@ -260,6 +374,7 @@ export class Forwarder {
     if (ordered) flowKey(this.#key, this.#parsed);
     const full = txBuffer.hold(batch, i, ordered ? this.#key : null, behind, classifier.unclassified, draining);
     if (full !== 0) {
+      batch.verdict[i] = VERDICT.drop;
       batch.reason[i] = full;
       this.#drop(batch, i);
       return;
@@ -267,6 +382,22 @@ export class Forwarder {
     counters.values[COUNT.held]!++;
     counters.reasons[batch.reason[i]!]!++;
     pool.give(batch.offset[i]!);
+  }
+
+  #dropAll(port: Port): number {
+    const batch = this.#received;
+    // The slots are given back at once: even what one direction needs will do.
+    const count = this.#receive(port, Math.min(this.#parts.pool.free, this.#parts.batchFrames));
+    for (let i = 0; i < count; i++) {
+      this.#parts.counters.values[COUNT.outbound]!++;
+      batch.epoch[i] = 0;
+      batch.rule[i] = 0;
+      batch.verdict[i] = VERDICT.drop;
+      batch.reason[i] = REASON.fenced;
+      this.#drop(batch, i);
+    }
+    if (count > 0 && this.#tap !== null) this.#tap.received('inside', batch, count);
+    return count;
   }
 
   #drop(batch: FrameBatch, i: number): void {

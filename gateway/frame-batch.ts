@@ -26,6 +26,8 @@ export class FrameBatch {
   readonly gsoSize: Uint16Array;
   /** Of a super-frame: bytes from its start to its transport header; 0: not known, and the checksum is not unfinished. */
   readonly l4Start: Uint16Array;
+  /** Which of the VM's pairs of ports the frame came in through, from 0. */
+  readonly pair: Uint8Array;
   /** The epoch that was open when the frame was judged; 0 while the VM is not replicated. */
   readonly epoch: Float64Array;
   readonly verdict: Uint8Array;
@@ -46,6 +48,7 @@ export class FrameBatch {
     this.gsoType = new Uint8Array(capacity);
     this.gsoSize = new Uint16Array(capacity);
     this.l4Start = new Uint16Array(capacity);
+    this.pair = new Uint8Array(capacity);
     this.epoch = new Float64Array(capacity);
     this.verdict = new Uint8Array(capacity);
     this.reason = new Uint8Array(capacity);
@@ -63,6 +66,7 @@ export class FrameBatch {
     this.gsoType[index] = from.gsoType[fromIndex]!;
     this.gsoSize[index] = from.gsoSize[fromIndex]!;
     this.l4Start[index] = from.l4Start[fromIndex]!;
+    this.pair[index] = from.pair[fromIndex]!;
     this.epoch[index] = from.epoch[fromIndex]!;
     this.verdict[index] = from.verdict[fromIndex]!;
     this.reason[index] = from.reason[fromIndex]!;

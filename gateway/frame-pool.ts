@@ -22,11 +22,18 @@ export class FramePool {
     return this.#freeCount;
   }
 
-  /** @returns a slot's offset; the caller checks `free` first */
-  take(): number {
-    if (this.#freeCount === 0) throw new Error('frame pool: no slot is free');
-    this.#freeCount--;
-    return this.#free[this.#freeCount]!;
+  /** Writes the offsets of the slots that would be taken next, up to `max`. @returns how many; `takeShown` takes the first of them */
+  show(offsets: Uint32Array, max: number): number {
+    const count = max < this.#freeCount ? max : this.#freeCount;
+    const last = this.#freeCount - 1;
+    for (let i = 0; i < count; i++) offsets[i] = this.#free[last - i]!;
+    return count;
+  }
+
+  /** Takes the first `count` of the slots that were shown; nothing was taken or given since. */
+  takeShown(count: number): void {
+    if (count > this.#freeCount) throw new Error('frame pool: more slots taken than are free');
+    this.#freeCount -= count;
   }
 
   give(offset: number): void {

@@ -26,7 +26,6 @@ export const DEFAULT_LIMITS: TxBufferLimits = {
 /** How full a transmit buffer is, as a whole and by what has a share of it, and whether one more frame fits. */
 export class Occupancy {
   readonly limits: TxBufferLimits;
-  frames = 0;
   bytes = 0;
   peakFrames = 0;
   peakBytes = 0;
@@ -34,13 +33,20 @@ export class Occupancy {
   #behindBytes = 0;
   #unclassifiedFrames = 0;
   #unclassifiedBytes = 0;
+  readonly #frames: Int32Array;
 
-  constructor(limits: TxBufferLimits) {
+  /** @param frames how many frames are there, at index 0: 0 at first, and kept here */
+  constructor(limits: TxBufferLimits, frames: Int32Array = new Int32Array(1)) {
     this.limits = limits;
+    this.#frames = frames;
+  }
+
+  get frames(): number {
+    return this.#frames[0]!;
   }
 
   add(length: number, behind: boolean, unclassified: boolean): void {
-    this.frames++;
+    this.#frames[0]!++;
     this.bytes += length;
     if (this.frames > this.peakFrames) this.peakFrames = this.frames;
     if (this.bytes > this.peakBytes) this.peakBytes = this.bytes;
@@ -55,7 +61,7 @@ export class Occupancy {
   }
 
   remove(length: number, behind: boolean, unclassified: boolean): void {
-    this.frames--;
+    this.#frames[0]!--;
     this.bytes -= length;
     if (behind) {
       this.#behindFrames--;
@@ -89,6 +95,15 @@ export class Occupancy {
       return over ? REASON.sealOverflow : 0;
     }
     return this.frames + 1 > limits.limitFrames || this.bytes + length > limits.limitBytes ? REASON.bufferFull : 0;
+  }
+
+  /** @returns whether limits and reserve together take one more frame of `length` bytes, whatever has a share of them */
+  takes(length: number): boolean {
+    const { limits } = this;
+    return (
+      this.frames < limits.limitFrames + limits.sealReserveFrames &&
+      this.bytes + length <= limits.limitBytes + limits.sealReserveBytes
+    );
   }
 
   /** @returns how many frames of `frameBytes` bytes certainly fit now, whatever they are but unclassified */

@@ -1,22 +1,21 @@
 import type { Slab } from '../classifier/slab.ts';
 import type { Reason } from '../classifier/verdict.ts';
 import { ByteRing } from './byte-ring.ts';
+import type { FrameLog } from './durable/frame-log.ts';
 import { FlowOrder } from './flow-order.ts';
 import type { FrameBatch } from './frame-batch.ts';
+import { FLAG, FrameRecords } from './frame-records.ts';
+import { type Labels, labelOf } from './labels.ts';
 import { Occupancy, type TxBufferLimits } from './occupancy.ts';
 
 export type Pacing = 'burst' | 'paced';
 
-/** What a stored frame is. */
-const FLAG = {
-  /** Verdict pass: waits only until no earlier frame of its flow remains. */
-  behind: 1,
-  unclassified: 2,
-  /** May leave; waits for its time or for the port. */
-  leaving: 4,
-  /** Left already; its place is free once every older frame has left too. */
-  gone: 8,
-} as const;
+/** Memory of a transmit buffer that is not its own: see `durable/`. */
+export interface TxBufferMemory {
+  /** As many as `recordsFor` says. */
+  readonly records: FrameRecords;
+  readonly log: FrameLog;
+}
 
 /**
  * The transmit buffer: frames that wait, in hold order, as copies in a byte ring. Epoch labels never fall along the
@@ -24,11 +23,17 @@ const FLAG = {
  * rollback from the young end; only a frame that waited behind another one leaves from the middle and leaves a gap.
  *
  * Allocates only when it is made. Records are numbered by int32 that wrap; `number & mask` is a record's index.
+ *
+ * With a log it survives its process. So the order of stores matters: a frame's record is complete before the log is told, and
+ * what a record says never changes while the frame is stored, but where its bytes lie. A new term changes labels by what
+ * `relabel` keeps beside the records.
  */
 export class TxBuffer {
   readonly occupancy: Occupancy;
   readonly pacing: Pacing;
   readonly flows: FlowOrder;
+  /** Changed by `relabel` alone. */
+  readonly labels: Labels = { era: 0, boundary: 0, firstLabel: 0 };
   /** Set by the last releaseThrough or discardAfter. */
   changedFrames = 0;
   changedBytes = 0;
@@ -37,19 +42,13 @@ export class TxBuffer {
   readonly #start: number;
   readonly #ring: ByteRing;
   readonly #mask: number;
+  readonly #log: FrameLog | null;
   readonly #place: Uint32Array;
   readonly #length: Uint32Array;
-  readonly #wireLength: Uint32Array;
   readonly #arrivalNs: Float64Array;
-  readonly #epoch: Float64Array;
-  readonly #flow: Int32Array;
-  readonly #rule: Int32Array;
   readonly #flags: Uint8Array;
-  readonly #reason: Uint8Array;
-  readonly #verdict: Uint8Array;
-  readonly #gsoType: Uint8Array;
-  readonly #gsoSize: Uint16Array;
-  readonly #l4Start: Uint16Array;
+  readonly #records: FrameRecords;
+  readonly #flow: Int32Array;
   #head = 0;
   #tail = 0;
   /** Where the search for the next leaving frame goes on; none lies before it. */
@@ -63,42 +62,52 @@ export class TxBuffer {
   /** @returns bytes of slab that a buffer with these limits needs for frames of up to `frameBytes` */
   static bytesFor(limits: TxBufferLimits, frameBytes: number): number {
     const most = limits.limitBytes + limits.sealReserveBytes;
-    // An empty frame takes a byte too; a frame never lies across the ring's end; the rest is slack for gaps.
-    return most + limits.limitFrames + limits.sealReserveFrames + 2 * frameBytes + Math.ceil(most / 64);
+    // An empty frame takes a byte too; a frame never lies across the ring's end; the rest is slack for gaps. A last frame's bytes
+    // are apart from the ring: see #moveBytes.
+    return most + limits.limitFrames + limits.sealReserveFrames + 3 * frameBytes + Math.ceil(most / 64);
+  }
+
+  /** @returns how many records a buffer with these limits has, a power of two */
+  static recordsFor(limits: TxBufferLimits): number {
+    const most = limits.limitFrames + limits.sealReserveFrames;
+    return Math.max(8, 2 ** Math.ceil(Math.log2(most + Math.ceil(most / 32) + 1)));
   }
 
   /**
    * @param start bytes from the slab's start; `bytesFor(limits, frameBytes)` bytes from there are the buffer's own
    * @param frameBytes the longest frame
+   * @param heldFrames where the number of frames is kept, at index 0
    */
-  constructor(slab: Slab, start: number, frameBytes: number, limits: TxBufferLimits, pacing: Pacing) {
+  constructor(
+    slab: Slab,
+    start: number,
+    frameBytes: number,
+    limits: TxBufferLimits,
+    pacing: Pacing,
+    memory: TxBufferMemory | null = null,
+    heldFrames?: Int32Array,
+  ) {
     const size = TxBuffer.bytesFor(limits, frameBytes);
     if (limits.limitBytes < frameBytes || limits.limitFrames < 1) {
       throw new RangeError(`the transmit buffer must take at least one frame of ${frameBytes} bytes`);
     }
     if (start + size > slab.bytes.length) throw new RangeError('the slab is too small for the transmit buffer');
-    this.occupancy = new Occupancy(limits);
+    this.occupancy = new Occupancy(limits, heldFrames);
     this.pacing = pacing;
     this.#slab = slab;
     this.#start = start;
-    this.#ring = new ByteRing(size);
-    const most = limits.limitFrames + limits.sealReserveFrames;
-    const records = 2 ** Math.ceil(Math.log2(most + Math.ceil(most / 32) + 1));
-    this.#mask = records - 1;
-    this.flows = new FlowOrder(most);
-    this.#place = new Uint32Array(records);
-    this.#length = new Uint32Array(records);
-    this.#wireLength = new Uint32Array(records);
-    this.#arrivalNs = new Float64Array(records);
-    this.#epoch = new Float64Array(records);
-    this.#flow = new Int32Array(records);
-    this.#rule = new Int32Array(records);
-    this.#flags = new Uint8Array(records);
-    this.#reason = new Uint8Array(records);
-    this.#verdict = new Uint8Array(records);
-    this.#gsoType = new Uint8Array(records);
-    this.#gsoSize = new Uint16Array(records);
-    this.#l4Start = new Uint16Array(records);
+    this.#ring = new ByteRing(size - frameBytes);
+    this.#log = memory?.log ?? null;
+    const count = TxBuffer.recordsFor(limits);
+    this.#mask = count - 1;
+    this.flows = new FlowOrder(limits.limitFrames + limits.sealReserveFrames);
+    this.#flow = new Int32Array(count);
+    const records = memory?.records ?? new FrameRecords(count);
+    this.#records = records;
+    this.#place = records.place;
+    this.#length = records.length;
+    this.#arrivalNs = records.arrivalNs;
+    this.#flags = records.flags;
   }
 
   /** Frames that are here. */
@@ -136,24 +145,41 @@ export class TxBuffer {
     const length = batch.length[i]!;
     const full = this.occupancy.whyFull(length, behind, unclassified, draining);
     if (full !== 0) return full;
+    this.#append(batch, i, key === null ? -1 : this.flows.add(key), behind, unclassified);
+    return 0;
+  }
+
+  /**
+   * Stores a copy of a frame that an earlier process of the gateway held, behind what is here. Its label may not be lower than that
+   * of any frame that is here; `releaseThrough` afterwards lets go what may leave.
+   * @param isOrdered it keeps the order of the flow that `high` and `low` stand for
+   * @returns false when it is more than the limits and the reserve take
+   */
+  restore(
+    batch: FrameBatch,
+    i: number,
+    isOrdered: boolean,
+    high: number,
+    low: number,
+    behind: boolean,
+    unclassified: boolean,
+  ): boolean {
+    if (!this.occupancy.takes(batch.length[i]!)) return false;
+    this.#append(batch, i, isOrdered ? this.flows.addHash(high, low) : -1, behind, unclassified);
+    return true;
+  }
+
+  #append(batch: FrameBatch, i: number, flow: number, behind: boolean, unclassified: boolean): void {
+    const length = batch.length[i]!;
+    const records = this.#records;
     const place = this.#makeRoom(length);
     this.#ring.take(place, length);
     this.#slab.bytes.copyWithin(this.#start + place, batch.offset[i]!, batch.offset[i]! + length);
     const at = this.#tail & this.#mask;
-    this.#place[at] = place;
-    this.#length[at] = length;
-    this.#wireLength[at] = batch.wireLength[i]!;
-    this.#arrivalNs[at] = batch.arrivalNs[i]!;
-    this.#epoch[at] = batch.epoch[i]!;
-    this.#rule[at] = batch.rule[i]!;
-    this.#reason[at] = batch.reason[i]!;
-    this.#verdict[at] = batch.verdict[i]!;
-    this.#gsoType[at] = batch.gsoType[i]!;
-    this.#gsoSize[at] = batch.gsoSize[i]!;
-    this.#l4Start[at] = batch.l4Start[i]!;
-    let flags = 0;
-    let flow = -1;
-    if (key !== null) flow = this.flows.add(key);
+    records.write(at, batch, i);
+    records.place[at] = place;
+    records.era[at] = this.labels.era;
+    let flags = flow < 0 ? 0 : FLAG.ordered;
     if (behind) {
       flags |= FLAG.behind;
       if (flow < 0 || this.flows.blocking[flow] === 0) {
@@ -167,9 +193,9 @@ export class TxBuffer {
     if (flow >= 0 && (flags & FLAG.leaving) === 0) this.flows.blocking[flow]!++;
     this.#flow[at] = flow;
     this.#flags[at] = flags;
+    if (this.#log !== null) this.#log.stored(this.#tail, at, flow, this.flows);
     this.#tail = (this.#tail + 1) | 0;
     this.occupancy.add(length, behind, unclassified);
-    return 0;
   }
 
   /** @returns where a frame of `length` bytes may lie; its limits have let it in, so there is a place */
@@ -198,7 +224,7 @@ export class TxBuffer {
     let number = this.#head;
     for (; number !== this.#tail; number = (number + 1) | 0) {
       const at = number & this.#mask;
-      const isDue = this.#epoch[at]! <= epoch;
+      const isDue = this.#label(number) <= epoch;
       if (!isDue && this.#blockedBehind === 0) break;
       const flags = this.#flags[at]!;
       if ((flags & (FLAG.gone | FLAG.leaving)) !== 0) continue;
@@ -236,11 +262,12 @@ export class TxBuffer {
     while (this.#tail !== this.#head) {
       const number = (this.#tail - 1) | 0;
       const at = number & this.#mask;
-      if (this.#epoch[at]! <= epoch) break;
+      if (this.#label(number) <= epoch) break;
       if ((this.#flags[at]! & FLAG.gone) === 0) {
         this.changedFrames++;
         this.changedBytes += this.#length[at]!;
         this.#forget(at);
+        if (this.#log !== null) this.#log.ended(at);
       }
       this.#ring.giveBack(this.#place[at]!);
       this.#tail = number;
@@ -249,12 +276,20 @@ export class TxBuffer {
     this.#cursor = this.#head;
   }
 
-  /** A new term begins: what is committed (up to `committed`) gets label 0, all else belongs to its first epoch. */
+  /**
+   * A new term begins: what is committed (up to `committed`) gets label 0, all else belongs to its first epoch; Infinity: to none, it
+   * is to be discarded. Changes no record, so that it takes force in the file when `labels` does.
+   */
   relabel(committed: number, firstEpoch = 1): void {
-    for (let n = this.#head; n !== this.#tail; n = (n + 1) | 0) {
-      const at = n & this.#mask;
-      this.#epoch[at] = this.#epoch[at]! <= committed ? 0 : firstEpoch;
-    }
+    let number = this.#head;
+    while (number !== this.#tail && this.#label(number) <= committed) number = (number + 1) | 0;
+    this.labels.boundary = number;
+    this.labels.firstLabel = firstEpoch;
+    this.labels.era = (this.labels.era + 1) | 0;
+  }
+
+  #label(number: number): number {
+    return labelOf(this.labels, this.#records, number, number & this.#mask);
   }
 
   /** @returns how many frames held and not leaving carry a label in `from..to`, both included */
@@ -263,7 +298,8 @@ export class TxBuffer {
     for (let n = this.#head; n !== this.#tail; n = (n + 1) | 0) {
       const at = n & this.#mask;
       if ((this.#flags[at]! & (FLAG.gone | FLAG.leaving)) !== 0) continue;
-      if (this.#epoch[at]! >= from && this.#epoch[at]! <= to) count++;
+      const label = this.#label(n);
+      if (label >= from && label <= to) count++;
     }
     return count;
   }
@@ -288,6 +324,7 @@ export class TxBuffer {
     batch.count = 0;
     if (this.#leavingFrames === 0) return 0;
     this.#seek();
+    const records = this.#records;
     let left = this.#leavingFrames;
     for (let number = this.#cursor; left > 0 && batch.count < batch.capacity; number = (number + 1) | 0) {
       const at = number & this.#mask;
@@ -295,21 +332,12 @@ export class TxBuffer {
       if (this.#arrivalNs[at]! + this.#shiftNs > nowNs) break;
       const i = batch.count;
       batch.offset[i] = this.#start + this.#place[at]!;
-      batch.length[i] = this.#length[at]!;
-      batch.wireLength[i] = this.#wireLength[at]!;
-      batch.linkType[i] = 1;
-      batch.arrivalNs[i] = this.#arrivalNs[at]!;
-      batch.epoch[i] = this.#epoch[at]!;
-      batch.rule[i] = this.#rule[at]!;
-      batch.reason[i] = this.#reason[at]!;
-      batch.verdict[i] = this.#verdict[at]!;
-      batch.gsoType[i] = this.#gsoType[at]!;
-      batch.gsoSize[i] = this.#gsoSize[at]!;
-      batch.l4Start[i] = this.#l4Start[at]!;
+      records.read(at, batch, i);
       batch.ticket[i] = number;
       batch.count++;
       left--;
     }
+    if (this.#log !== null && batch.count > 0) this.#log.lent(batch.ticket[0]!, batch.ticket[batch.count - 1]!);
     return batch.count;
   }
 
@@ -319,7 +347,9 @@ export class TxBuffer {
       const at = batch.ticket[i]! & this.#mask;
       this.#forget(at);
       this.#flags[at]! |= FLAG.gone;
+      if (this.#log !== null) this.#log.ended(at);
     }
+    if (this.#log !== null) this.#log.back();
     this.#dropGoneHead();
   }
 
@@ -348,6 +378,7 @@ export class TxBuffer {
       this.#head = (this.#head + 1) | 0;
     }
     if (((this.#cursor - this.#head) | 0) < 0) this.#cursor = this.#head;
+    if (this.#log !== null) this.#log.headIs(this.#head);
   }
 
   /** Moves frames together over the gaps that earlier departures left. Rare: the ring has slack for gaps. */
@@ -361,30 +392,35 @@ export class TxBuffer {
       const length = this.#length[from]!;
       const isFirst = this.#tail === this.#head;
       const place = isFirst ? this.#place[from]! : this.#ring.place(this.#place[this.#head & this.#mask]!, length);
-      if (place !== this.#place[from]!) {
-        const source = this.#start + this.#place[from]!;
-        this.#slab.bytes.copyWithin(this.#start + place, source, source + length);
-      }
+      if (place !== this.#place[from]!) this.#moveBytes(from, place, length);
       this.#ring.take(place, length);
-      this.#moveRecord(from, this.#tail & this.#mask, place);
+      if (number !== this.#tail) this.#moveRecord(number, this.#tail);
       this.#tail = (this.#tail + 1) | 0;
     }
   }
 
-  #moveRecord(from: number, to: number, place: number): void {
-    this.#place[to] = place;
-    if (from === to) return;
-    this.#length[to] = this.#length[from]!;
-    this.#wireLength[to] = this.#wireLength[from]!;
-    this.#arrivalNs[to] = this.#arrivalNs[from]!;
-    this.#epoch[to] = this.#epoch[from]!;
+  #moveBytes(at: number, place: number, length: number): void {
+    const { bytes } = this.#slab;
+    const source = this.#start + this.#place[at]!;
+    const isOverlapping = Math.abs(place - this.#place[at]!) < length;
+    if (this.#log !== null && isOverlapping) {
+      // Behind the ring, so that there is a whole copy at every instant.
+      bytes.copyWithin(this.#start + this.#ring.size, source, source + length);
+      this.#place[at] = this.#ring.size;
+    }
+    bytes.copyWithin(this.#start + place, source, source + length);
+    this.#place[at] = place;
+  }
+
+  #moveRecord(fromNumber: number, toNumber: number): void {
+    const records = this.#records;
+    const from = fromNumber & this.#mask;
+    const to = toNumber & this.#mask;
+    records.copy(to, from);
+    // By its number it could fall on the other side of the boundary.
+    records.epoch[to] = this.#label(fromNumber);
+    records.era[to] = this.labels.era;
     this.#flow[to] = this.#flow[from]!;
-    this.#rule[to] = this.#rule[from]!;
-    this.#flags[to] = this.#flags[from]!;
-    this.#reason[to] = this.#reason[from]!;
-    this.#verdict[to] = this.#verdict[from]!;
-    this.#gsoType[to] = this.#gsoType[from]!;
-    this.#gsoSize[to] = this.#gsoSize[from]!;
-    this.#l4Start[to] = this.#l4Start[from]!;
+    if (this.#log !== null) this.#log.moved(fromNumber, from, toNumber, to);
   }
 }

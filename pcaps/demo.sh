@@ -25,3 +25,16 @@ echo "The same call, but the VM dies 38 ms after it sent '200 OK', before the ch
 echo "Two frames are discarded: 5, an RTCP ping, and 6, the answer. The caller never hears of an answer that the standby"
 echo "does not know of:"
 holdfast replay "$call" --rules telephony --vm "$vm" --epoch 100ms --commit-delay 20ms --fail-at 950ms
+echo
+if [ "$(id -u)" = 0 ] && ! command -v ip >/dev/null && command -v apt-get >/dev/null; then
+  echo "installing: iproute2"
+  { apt-get update && apt-get install -y --no-install-recommends iproute2; } >/dev/null 2>&1 || true
+fi
+if [ "$(id -u)" != 0 ]; then
+  echo "Live, between network namespaces: skipped, it needs root (sudo make demo)."
+elif ! command -v ip >/dev/null || ! ip netns add holdfast-demo-try-$$ 2>/dev/null; then
+  echo "Live, between network namespaces: skipped, it needs the program ip (Debian: iproute2) and the right to make namespaces."
+else
+  ip netns del holdfast-demo-try-$$
+  bash pcaps/demo-live.sh
+fi

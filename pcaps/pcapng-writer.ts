@@ -9,14 +9,34 @@ export interface PcapngInterfaceOptions {
   readonly snapLength?: number;
 }
 
-const OPTION = { end: 0, comment: 1, interfaceName: 2, application: 4, timeResolution: 9 } as const;
+/** What became of the frames of an interface since its capture began (draft-ietf-opsawg-pcapng §4.6). */
+export interface InterfaceStatistics {
+  /** Frames that the interface had. */
+  readonly received: number;
+  /** Frames of them that were wanted. */
+  readonly accepted: number;
+  /** Frames of those that were lost for want of room. */
+  readonly dropped: number;
+  /** Frames that were written. */
+  readonly written: number;
+}
+
+/** As epb_flags numbers them: seen from the interface. */
+export const PACKET_DIRECTION = { unknown: 0, received: 1, sent: 2 } as const;
+export type PacketDirection = (typeof PACKET_DIRECTION)[keyof typeof PACKET_DIRECTION];
+
+const OPTION = { end: 0, comment: 1, flags: 2, interfaceName: 2, application: 4, timeResolution: 9 } as const;
+/** Of an Interface Statistics Block, each value 64 bits. */
+const STATISTIC = { received: 4, dropped: 5, accepted: 6, written: 8 } as const;
 const APPLICATION = 'holdfast';
 /** if_tsresol: 10^-9 s. */
 const NANOSECONDS = 9;
 /** Block type, total length twice, interface, time, captured and wire length. */
 const PACKET_OVERHEAD = 32;
-/** The comment's option header and the end of options. */
-const COMMENT_OVERHEAD = 8;
+const OPTION_HEADER = 4;
+const END_OF_OPTIONS = 4;
+const FLAGS_OPTION = 8;
+const STATISTICS_OVERHEAD = 24;
 /** An option has up to 65,535 bytes, and no UTF-16 unit takes more than 3 of them. */
 const LONGEST_COMMENT = 21_845;
 /** 2^64 ns is 18,446,744,073.7 s. */
@@ -70,6 +90,7 @@ export class PcapngWriter {
    * @param nanoseconds beyond them, 0..999,999,999
    * @param offset of the frame in `bytes`
    * @param comment shown by tshark and Wireshark as `frame.comment`; cut at 21,845 characters
+   * @param direction shown as `frame.packet_flags_direction`
    */
   writePacket(
     interfaceId: number,
@@ -80,13 +101,16 @@ export class PcapngWriter {
     capturedLength: number,
     wireLength: number,
     comment?: string,
+    direction: PacketDirection = PACKET_DIRECTION.unknown,
   ): void {
     if (interfaceId >= this.#interfaces) throw new RangeError(`interface ${interfaceId} has not been added`);
     const padded = (capturedLength + 3) & ~3;
     const text =
       comment !== undefined && comment.length > LONGEST_COMMENT ? comment.slice(0, LONGEST_COMMENT) : comment;
     const commentBytes = text === undefined ? 0 : utf8Length(text);
-    const options = text === undefined ? 0 : COMMENT_OVERHEAD + ((commentBytes + 3) & ~3);
+    const flagsBytes = direction === PACKET_DIRECTION.unknown ? 0 : FLAGS_OPTION;
+    const commentOption = text === undefined ? 0 : OPTION_HEADER + ((commentBytes + 3) & ~3);
+    const options = commentOption + flagsBytes === 0 ? 0 : commentOption + flagsBytes + END_OF_OPTIONS;
     const length = PACKET_OVERHEAD + padded + options;
     const at = this.#out.reserve(length);
     const { view } = this.#out;
@@ -103,11 +127,38 @@ export class PcapngWriter {
       view.setUint16(end, OPTION.comment, true);
       view.setUint16(end + 2, commentBytes, true);
       this.#writeText(end + 4, text, commentBytes);
-      end += 4 + commentBytes;
-      while (end < at + length - 8) view.setUint8(end++, 0);
-      view.setUint32(end, OPTION.end, true);
+      const next = end + commentOption;
+      end += OPTION_HEADER + commentBytes;
+      while (end < next) view.setUint8(end++, 0);
     }
+    if (flagsBytes > 0) {
+      view.setUint16(end, OPTION.flags, true);
+      view.setUint16(end + 2, 4, true);
+      view.setUint32(end + 4, direction, true);
+      end += FLAGS_OPTION;
+    }
+    if (options > 0) view.setUint32(end, OPTION.end, true);
     view.setUint32(at + length - 4, length, true);
+  }
+
+  /** Adds what became of an interface's frames. The time is when they were counted, as for packets. */
+  writeStatistics(interfaceId: number, seconds: number, nanoseconds: number, statistics: InterfaceStatistics): void {
+    const names = Object.keys(STATISTIC) as (keyof typeof STATISTIC)[];
+    const length = STATISTICS_OVERHEAD + names.length * optionBytes(8) + END_OF_OPTIONS;
+    const at = this.#out.reserve(length);
+    const { view } = this.#out;
+    view.setUint32(at, BLOCK.interfaceStatistics, true);
+    view.setUint32(at + 4, length, true);
+    view.setUint32(at + 8, interfaceId, true);
+    this.#writeTime(at + 12, Math.max(0, Math.min(seconds, LAST_SECOND)), nanoseconds);
+    let end = at + 20;
+    for (const name of names) {
+      view.setUint16(end, STATISTIC[name], true);
+      view.setUint16(end + 2, 8, true);
+      view.setBigUint64(end + 4, BigInt(statistics[name]), true);
+      end += optionBytes(8);
+    }
+    this.#endOptions(end, length);
   }
 
   /** Hands everything written so far to the sink. Call it after the last packet. */

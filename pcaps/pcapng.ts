@@ -10,6 +10,7 @@ export const BLOCK = {
   interfaceDescription: 1,
   obsoletePacket: 2,
   simplePacket: 3,
+  interfaceStatistics: 5,
   enhancedPacket: 6,
 } as const;
 

@@ -1,6 +1,7 @@
 import { type Box, covers } from './box.ts';
 import { brokenClaims } from './broken-claims.ts';
 import { CLAIM_WORD, type Claim } from './claims.ts';
+import { matchText } from './coordinates.ts';
 import { CoverIndex, type Entry } from './cover-index.ts';
 import { lineText, quote, type RuleError, type RuleErrorCode } from './errors.ts';
 import { describe } from './imagined.ts';
@@ -131,9 +132,15 @@ function checkClaims(claims: readonly Claim[], rules: readonly Rule[]): RuleErro
   const warnings: RuleError[] = [];
   for (const claim of claims) {
     const { contradiction } = new Region({ ...claim, handle: 0, className: null });
-    if (contradiction === null) continue;
-    const message = `no frame is like that: ${contradiction}`;
-    warnings.push(warning(claim.place, CLAIM_WORD.length, 'claim-empty', message));
+    if (contradiction !== null) {
+      const message = `no frame is like that: ${contradiction}`;
+      warnings.push(warning(claim.place, CLAIM_WORD.length, 'claim-empty', message));
+      continue;
+    }
+    const raw = claim.matches.find(({ kind }) => kind === 'raw');
+    if (raw === undefined) continue;
+    const message = `this claim is not checked: which frames '${matchText(raw)}' means is not worked out`;
+    warnings.push(warning(claim.place, CLAIM_WORD.length, 'claim-unchecked', message));
   }
   for (const { claim, rule, witness } of brokenClaims(claims, rules, new Work(CLAIM_WORK))) {
     const claimed = `${lineText(claim.place, rule.place)} says are held, ${quote(claim.text)}`;

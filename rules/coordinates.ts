@@ -86,6 +86,10 @@ const L3_OF_ETHER_TYPE: readonly (readonly [bigint, bigint])[] = [
   [0x86ddn, L3_VALUE.ip6],
 ];
 
+/** What the flags of `ip frag-off` are where rules are asked: later fragments, of another offset than 0, follow their first one. */
+const FRAG_OFF_FLAGS: readonly bigint[] = Array.from({ length: 8 }, (_, flags) => BigInt(flags) << 13n);
+const FRAG_OFFSET = 0x1fffn;
+
 /** A mask over a field this wide is worked out value by value. */
 const MAX_ENUMERATED_BITS = 8;
 /** Values of an application's coordinate: 0 for not the application, 1 to 31 for its message types. */
@@ -156,9 +160,17 @@ export function fieldOf(key: string): { readonly field: FieldName; readonly mask
 }
 
 function ofField(match: FieldMatch): Constraint[] {
-  const value = compared(fieldKey(match.field), FIELDS[match.field].bits, match);
+  const value =
+    match.field === 'ip.frag-off' ? flagsOf(match) : compared(fieldKey(match.field), FIELDS[match.field].bits, match);
   const carrier = match.field === 'ether.type' && match.mask === null ? networkOf(value.set) : null;
   return [...impliedBy(match.field), value, ...(carrier === null ? [] : [carrier])];
+}
+
+/** Any offset stands for 0, the only one: so the flags are told apart, and no rule says less for what it says of the offset. */
+function flagsOf({ mask, negated, intervals }: Pick<FieldMatch, 'mask' | 'negated' | 'intervals'>): Constraint {
+  const flags = FRAG_OFF_FLAGS.filter((value) => includes(intervals, value & (mask ?? -1n)) !== negated);
+  const set = mergeIntervals(flags.map((value) => ({ low: value, high: value | FRAG_OFFSET })));
+  return { key: 'ip.frag-off', bits: FIELDS['ip.frag-off'].bits, set };
 }
 
 function ofRaw(match: RawMatch): Constraint[] {
@@ -209,7 +221,9 @@ function ofConcat({ fields, negated, tuples }: ConcatMatch, ownerId: string): Co
   const implied = fields.flatMap(impliedBy);
   if (negated) return [...implied, yesNo(tuplesKey(fields, tuples, ownerId), false)];
   const sides = fields.map((field, i): Constraint => {
-    return { key: fieldKey(field), bits: FIELDS[field].bits, set: mergeIntervals(tuples.map((tuple) => tuple[i]!)) };
+    const intervals = mergeIntervals(tuples.map((tuple) => tuple[i]!));
+    if (field === 'ip.frag-off') return flagsOf({ mask: null, negated: false, intervals });
+    return { key: fieldKey(field), bits: FIELDS[field].bits, set: intervals };
   });
   return tuples.length === 1
     ? [...implied, ...sides]

@@ -16,6 +16,14 @@ export type RuleEdit =
   | { readonly kind: 'replace'; readonly handle: number; readonly rule: string }
   | { readonly kind: 'delete'; readonly handle: number };
 
+/** Where in the text a change goes. Plain data: it can be made in another thread than where the rules are. */
+export type PlacedEdit =
+  | { readonly kind: 'replace'; readonly place: Place; readonly rule: string }
+  | { readonly kind: 'delete'; readonly place: Place }
+  | { readonly kind: 'beside'; readonly place: Place; readonly side: 'above' | 'below'; readonly rule: string }
+  /** Into a block without rules. */
+  | { readonly kind: 'first'; readonly block: RuleBlock; readonly rule: string };
+
 /**
  * Changes the text around one rule and nothing else: comments and layout stay. The result is not parsed here.
  * @throws DatabaseError `unknown-handle`; `no-statement` where the new rule is more or less than one statement
@@ -25,19 +33,31 @@ export function editRules(
   edit: RuleEdit,
 ): RuleSources {
   if (edit.kind !== 'delete') requireOneStatement(edit.rule);
-  if (edit.kind === 'delete' || edit.kind === 'replace') {
-    const { place } = ruleOf(ruleSet, edit.handle);
-    return change(sources, place, (text, span) =>
-      edit.kind === 'delete'
-        ? withoutStatement(text, span)
-        : text.slice(0, span.start) + edit.rule + text.slice(span.end),
-    );
-  }
+  return applyEdit(sources, placeEdit(ruleSet, edit));
+}
+
+/** @throws DatabaseError `unknown-handle` */
+export function placeEdit(ruleSet: RuleSet, edit: RuleEdit): PlacedEdit {
+  if (edit.kind === 'delete') return { kind: 'delete', place: ruleOf(ruleSet, edit.handle).place };
+  const { rule } = edit;
+  if (edit.kind === 'replace') return { kind: 'replace', place: ruleOf(ruleSet, edit.handle).place, rule };
   const neighbour = neighbourOf(ruleSet, edit);
-  if (neighbour !== null) {
-    return change(sources, neighbour.rule.place, (text, span) => withStatement(text, span, neighbour.side, edit.rule));
-  }
-  return intoEmptyBlock(sources, edit.block ?? 'outbound', edit.rule);
+  if (neighbour === null) return { kind: 'first', block: edit.block ?? 'outbound', rule };
+  return { kind: 'beside', place: neighbour.rule.place, side: neighbour.side, rule };
+}
+
+/**
+ * @param sources those whose rules the edit was placed among
+ * @throws DatabaseError `no-statement`
+ */
+export function applyEdit(sources: RuleSources, edit: PlacedEdit): RuleSources {
+  if (edit.kind !== 'delete') requireOneStatement(edit.rule);
+  if (edit.kind === 'first') return intoEmptyBlock(sources, edit.block, edit.rule);
+  return change(sources, edit.place, (text, span) => {
+    if (edit.kind === 'delete') return withoutStatement(text, span);
+    if (edit.kind === 'replace') return text.slice(0, span.start) + edit.rule + text.slice(span.end);
+    return withStatement(text, span, edit.side, edit.rule);
+  });
 }
 
 /** Beside which rule the new one goes, and on which side of it; null: its block has none. */
@@ -60,7 +80,7 @@ function ruleOf(ruleSet: RuleSet, handle: number): Rule {
 }
 
 /** More than one statement would slip rules in that nobody named; less would leave a hole. */
-function requireOneStatement(rule: string): void {
+export function requireOneStatement(rule: string): void {
   const tokens = lex(rule, new Reports(''));
   const first = tokens[0]!;
   const span = statementAt(rule, first.line, first.column);

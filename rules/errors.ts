@@ -53,6 +53,7 @@ export const RULE_ERROR_CODES = [
   'unused-set',
   'claim-broken',
   'claim-empty',
+  'claim-unchecked',
   'unused-define',
   'duplicate-element',
 ] as const;
@@ -129,7 +130,8 @@ function heading(error: RuleError): string {
   return `${printable(error.file)}:${error.line}:${error.column}: ${error.severity}: ${error.message}`;
 }
 
-function lineOf(text: string, line: number): string {
+/** @param line from 1 @returns that line of the text, without its end */
+export function lineOf(text: string, line: number): string {
   let start = 0;
   for (let at = 1; at < line; at++) {
     const end = text.indexOf('\n', start);
@@ -140,8 +142,8 @@ function lineOf(text: string, line: number): string {
   return text.slice(start, end < 0 ? text.length : end).replace(/\r$/, '');
 }
 
-/** A rule file may be anything, also bytes that would steer a terminal. */
-function printable(text: string): string {
+/** A file may be anything, also bytes that would steer a terminal: they become `?`. */
+export function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is being removed
   return text.replace(/[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g, '?');
 }

@@ -1,13 +1,11 @@
-import { KEY, L3_VALUE } from './coordinates.ts';
 import { formatRules } from './format.ts';
-import { isSubset, mergeIntervals } from './intervals.ts';
 import { chainName, chooseChain, NftImportError } from './nft-chain.ts';
-import { type NftChain, type NftRuleset, type NftStatement, readNft, sourceOf } from './nft-read.ts';
-import { type NftBranch, type NftVerdict, NotOurs, possibleVerdicts, readRule } from './nft-rule.ts';
+import { differencesOf, familyMatch, otherMeaning, portsDiffer } from './nft-meaning.ts';
+import { mayChange, type NftChain, type NftRuleset, type NftStatement, readNft, sourceOf } from './nft-read.ts';
+import { type NftBranch, type NftVerdict, NotOurs, ONLY_TABLES, possibleVerdicts, readRule } from './nft-rule.ts';
 import { type ImportedSet, importSets } from './nft-sets.ts';
 import { parseRules } from './parse.ts';
-import { Region } from './region.ts';
-import type { FieldName, Interval, Match, Rule } from './rule.ts';
+import type { Rule } from './rule.ts';
 
 /** What of an nft ruleset has no equal here, and why. */
 export interface NotTaken {
@@ -62,7 +60,7 @@ export function fromNft(text: string, chain: string | null = null): ImportedRule
   const ruleset = readNft(text);
   const chosen = chooseChain(ruleset, chain);
   const importer = new Importer(chosen, definitionsOf(ruleset));
-  importer.run();
+  importer.run(ruleset);
   return importer.result(ruleset);
 }
 
@@ -106,8 +104,9 @@ class Importer {
     for (const { statement, reason } of notTaken) this.#refuse(statement, reason);
   }
 
-  run(): void {
+  run({ commands }: NftRuleset): void {
     const holes: Holes = { always: new Set(), inChain: new Set() };
+    if (commands.some((command) => mayChange(command, this.#base.table))) holes.always.add('accept').add('drop');
     const { type, policy } = this.#base;
     this.#chain(this.#base, '', holes, [this.#base.name]);
     if (type === null) return;
@@ -200,27 +199,17 @@ class Importer {
     if (line !== null) this.#rules.push({ line, text });
   }
 
-  /** With a match on the table's family where the others leave it open: `tcp dport 22` in table ip is not about IPv6. */
+  /** With a match on the table's family where the others leave it open. */
   #selecting(matches: string): string {
-    const family = FAMILIES[this.#base.table.family];
-    if (family === undefined) return matches === '' ? 'frame length >= 0' : matches;
-    const l3 = matches === '' ? undefined : new Region(this.#parsed(matches)!).box.get(KEY.l3);
-    return l3 !== undefined && isSubset(l3.set, family.l3) ? matches : joined(family.match, matches);
+    const family = familyMatch(this.#base.table.family, matches === '' ? null : this.#parsed(matches));
+    return joined(family ?? '', matches) || 'frame length >= 0';
   }
 
   /** nft's `th sport` is the first 16 bits of any transport header; ours is a port. */
   #exactPorts(matches: string): string {
-    if (!this.#portsDiffer(matches)) return matches;
+    if (!/\bth [sd]port\b/.test(matches) || !portsDiffer(this.#parsed(matches)!)) return matches;
     const raw = matches.replace(/\bth sport\b/g, '@th,0,16').replace(/\bth dport\b/g, '@th,16,16');
     return this.#parsed(raw) === null ? matches : raw;
-  }
-
-  #portsDiffer(matches: string): boolean {
-    if (!/\bth [sd]port\b/.test(matches)) return false;
-    const rule = this.#parsed(matches)!;
-    const others = rule.matches.filter((match) => !fieldsOf(match).some((field) => field.startsWith('th.')));
-    const protocol = new Region({ ...rule, matches: others }).box.get('meta.l4proto');
-    return protocol === undefined || !isSubset(protocol.set, WITH_PORTS);
   }
 
   #parsed(matches: string): Rule | null {
@@ -254,14 +243,12 @@ class Importer {
     return null;
   }
 
-  /** Where our words see more than nft's. */
+  /** What a reader of the rule should know. */
   #notes(matches: string): string[] {
-    const notes: string[] = [];
-    if (this.#portsDiffer(matches)) notes.push('# other than in nft: only of transports that have ports');
-    if (/\bvlan (id|pcp)\b/.test(matches)) notes.push('# other than in nft: the outermost of any number of tags');
+    const rule = this.#parsed(matches);
     const dynamic = [...this.#sets].filter(([name, { isDynamic }]) => isDynamic && matches.includes(`@${name}`));
     return [
-      ...notes,
+      ...(rule === null ? [] : differencesOf(rule)).map((difference) => `# other than in nft: ${difference}`),
       ...dynamic.map(([name]) => `# elements of '${name}' come and go over the host interface, not by nft's rules`),
     ];
   }
@@ -274,7 +261,7 @@ class Importer {
 
   /** What is not part of the chain that was chosen, and what a ruleset has outside of tables. */
   #refuseOthers({ tables, commands }: NftRuleset): void {
-    for (const statement of commands) this.#refuse(statement, 'only tables are read, as nft lists them');
+    for (const statement of commands) this.#refuse(statement, ONLY_TABLES);
     for (const { chains, isDormant } of tables) {
       for (const chain of chains.values()) {
         if (chain === this.#base || chain.type === null || chain.rules.length === 0 || isDormant) continue;
@@ -284,39 +271,6 @@ class Importer {
       }
     }
   }
-}
-
-interface Family {
-  readonly match: string;
-  readonly l3: readonly Interval[];
-}
-
-function family(match: string, low: bigint, high = low): Family {
-  return { match, l3: [{ low, high }] };
-}
-
-/** What frames a table of a family sees; those of bridge and netdev see all. */
-const FAMILIES: Readonly<Record<string, Family>> = {
-  ip: family('ether type ip', L3_VALUE.ip4),
-  ip6: family('ether type ip6', L3_VALUE.ip6),
-  inet: family('ether type { ip, ip6 }', L3_VALUE.ip4, L3_VALUE.ip6),
-  arp: family('ether type arp', L3_VALUE.arp),
-};
-
-const WITH_PORTS = mergeIntervals([6n, 17n, 33n, 132n, 136n].map((number) => ({ low: number, high: number })));
-
-const TAG_TYPES: readonly bigint[] = [0x8100n, 0x88a8n];
-
-/** @returns why a match that both languages spell alike means something else here */
-function otherMeaning(match: Match): string | null {
-  if (match.kind !== 'field' || match.field !== 'ether.type') return null;
-  const tells = TAG_TYPES.some((type) => match.intervals.some(({ low, high }) => low <= type && type <= high));
-  return tells ? "'ether type' is what stands behind the tags here: 'vlan id' tells whether there is one" : null;
-}
-
-function fieldsOf(match: Match): readonly FieldName[] {
-  if (match.kind === 'field') return [match.field];
-  return match.kind === 'concat' || match.kind === 'set' ? match.fields : [];
 }
 
 function joined(a: string, b: string): string {

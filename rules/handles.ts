@@ -12,15 +12,25 @@ export function keepHandles(
 ): { readonly ruleSet: RuleSet; readonly nextHandle: number } {
   let nextHandle = next;
   function renumber(rules: readonly Rule[], old: readonly Rule[]): Rule[] {
-    const free = new Map<string, number[]>();
-    for (const { text, handle } of old) {
-      const handles = free.get(text);
-      if (handles === undefined) free.set(text, [handle]);
-      else handles.push(handle);
+    // Handles in reverse: the first of a text is the last that was put in, and most texts are there only once.
+    const free = new Map<string, number | number[]>();
+    for (let i = old.length - 1; i >= 0; i--) {
+      const { text, handle } = old[i]!;
+      const others = free.get(text);
+      if (others === undefined) free.set(text, handle);
+      else if (typeof others === 'number') free.set(text, [others, handle]);
+      else others.push(handle);
     }
-    return rules.map((rule) => ({ ...rule, handle: free.get(rule.text)?.shift() ?? nextHandle++ }));
+    return rules.map((rule) => ({ ...rule, handle: take(free, rule.text) ?? nextHandle++ }));
   }
   const outbound = renumber(ruleSet.outbound, before.outbound);
   const inbound = ruleSet.inbound === null ? null : renumber(ruleSet.inbound, before.inbound ?? []);
   return { ruleSet: { ...ruleSet, outbound, inbound }, nextHandle };
+}
+
+function take(free: Map<string, number | number[]>, text: string): number | undefined {
+  const handles = free.get(text);
+  if (typeof handles !== 'number') return handles?.pop();
+  free.delete(text);
+  return handles;
 }

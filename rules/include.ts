@@ -20,7 +20,7 @@ export const MAX_INCLUDED_FILES = 1000;
 
 /**
  * What a path in an include means: relative to the folder of the file in which it stands, as that file is named.
- * @returns a normal path: no `.`, and `..` only at its start
+ * @returns a normal path: no `.` but alone, and `..` only at its start
  */
 export function includedPath(path: string, from: string): string {
   const folder = from.slice(0, from.lastIndexOf('/') + 1);
@@ -32,7 +32,8 @@ export function includedPath(path: string, from: string): string {
     if (part !== '..' || before === '..' || (before === undefined && !whole.startsWith('/'))) parts.push(part);
     else parts.pop();
   }
-  return (whole.startsWith('/') ? '/' : '') + parts.join('/');
+  if (whole.startsWith('/')) return `/${parts.join('/')}`;
+  return parts.length === 0 ? '.' : parts.join('/');
 }
 
 /** A path whose last part is a pattern, cut in two. */

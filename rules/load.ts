@@ -32,6 +32,11 @@ export class RulesUnreadableError extends Error {
   }
 }
 
+/** What places and messages call the input at `path`. */
+export function inputName(path: string): string {
+  return path === '-' ? '<stdin>' : path;
+}
+
 /** @returns the absolute path of a shipped rule set */
 export function shippedRulesPath(name: ShippedSet): string {
   return fileURLToPath(new URL(`./sets/${name}.rules`, import.meta.url));
@@ -55,7 +60,7 @@ export function loadRules(path: string): Promise<LoadedRules> {
 }
 
 async function loadFile(path: string): Promise<LoadedRules> {
-  const file = path === '-' ? '<stdin>' : path;
+  const file = inputName(path);
   const bytes = await readMain(path, file);
   const text = decode(bytes);
   const resolve = includeFromDisk(MAX_RULE_BYTES - bytes.length);
@@ -82,7 +87,7 @@ async function readMain(path: string, file: string): Promise<Buffer> {
   } catch (error) {
     const near = closest(path, SHIPPED_SETS);
     const hint = near === null ? '' : ` (did you mean the shipped set '${near}'?)`;
-    throw new RulesUnreadableError(file, `${explain(error)}${hint}`);
+    throw new RulesUnreadableError(file, `${whyUnreadable(error)}${hint}`);
   }
   if (bytes > MAX_RULE_BYTES) throw new RulesUnreadableError(file, `it is larger than ${MAX_RULE_BYTES} bytes`);
   return Buffer.concat(chunks);
@@ -103,7 +108,7 @@ function includeFromDisk(limitBytes: number): ResolveInclude {
       if (typeof wildcard === 'string') return wildcard;
       return wildcard === null ? [read(wanted)] : namesIn(wildcard.folder, wildcard.matches).map(read);
     } catch (error) {
-      return explain(error);
+      return whyUnreadable(error);
     }
   };
 }
@@ -146,7 +151,8 @@ const REASONS: Readonly<Record<string, string>> = {
   EISDIR: 'it is a directory',
 };
 
-function explain(error: unknown): string {
+/** Why a file cannot be read, in words. */
+export function whyUnreadable(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   return REASONS[code] ?? (error instanceof Error ? error.message : String(error));
 }

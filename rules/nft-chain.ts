@@ -27,10 +27,15 @@ export function chooseChain({ tables }: NftRuleset, wanted: string | null): NftC
   if (wanted !== null) return namedChain(chains, wanted.trim().split(/\s+/).join(' '));
   const based = filtersWithRules(tables);
   const first = HOOKS.map((hook) => based.find(({ type }) => type!.hook === hook)).find((one) => one !== undefined);
-  const empty = chains.find(({ type }) => type?.type === 'filter');
-  const found = first ?? empty;
-  if (found === undefined) throw new NftImportError("no chain of type filter has rules: name one with '--chain'");
-  return found;
+  const filters = chains.filter(({ type }) => type?.type === 'filter');
+  const found = first ?? filters.find(({ type }) => HOOKS.includes(type!.hook));
+  if (found !== undefined) return found;
+  if (filters.length === 0) throw new NftImportError("no chain of type filter has rules: name one with '--chain'");
+  const other = filters.find(({ rules }) => rules.length > 0) ?? filters[0]!;
+  const anyway = `to take it all the same, say --chain '${chainName(other)}'`;
+  throw new NftImportError(
+    `chain '${chainName(other)}' is hooked at '${other.type!.hook}', where no frame of the VM leaves: ${anyway}`,
+  );
 }
 
 function filtersWithRules(tables: readonly NftTable[]): NftChain[] {

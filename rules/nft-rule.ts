@@ -1,5 +1,5 @@
 import type { Token } from './lex.ts';
-import { isMark, isWord, type NftStatement, type NftTable, sourceOf } from './nft-read.ts';
+import { addsRule, isMark, isWord, type NftStatement, type NftTable, sourceOf, unreadable } from './nft-read.ts';
 
 /** How nft ends: the frame goes on, or it does not. A rejected one is a dropped one whose sender is told. */
 export type NftVerdict = 'accept' | 'drop';
@@ -30,6 +30,8 @@ export class NotOurs {
   }
 }
 
+export const ONLY_TABLES = 'only tables are read, as nft lists them';
+
 /** Words that end a rule, and the frame's way through the chain, without saying where to here. */
 const ENDING: readonly string[] = ['masquerade', 'snat', 'dnat', 'redirect', 'tproxy', 'queue', 'fwd', 'synproxy'];
 const LOG_OPTIONS: readonly string[] = ['prefix', 'level', 'group', 'snaplen', 'queue-threshold', 'flags'];
@@ -56,7 +58,9 @@ const HEADERS: readonly string[] = [
 
 /** Takes a rule apart. */
 export function readRule({ tokens }: NftStatement, table: NftTable): NftRule | NotOurs {
-  if (tokens.some(({ kind }) => kind === 'bad')) return new NotOurs('it cannot be read');
+  const problem = unreadable(tokens);
+  if (problem !== null) return new NotOurs(problem);
+  if (addsRule(tokens)) return new NotOurs(ONLY_TABLES);
   if (table.family !== 'inet' && tokens.some((token) => isWord(token, 'nfproto'))) {
     return new NotOurs(`'meta nfproto' says nothing in a table of family ${table.family}`);
   }
@@ -160,6 +164,8 @@ function mapElements(rest: readonly Token[], table: NftTable): (readonly Token[]
   const name = rest[1]?.text ?? '';
   const map = isMark(rest[0], '@') ? table.maps.get(name) : undefined;
   if (map === undefined) return new NotOurs('its map is not there');
+  const problem = unreadable(map.tokens);
+  if (problem !== null) return new NotOurs(`map '${name}': ${problem}`);
   const body = map.tokens.slice(map.tokens.findIndex((token) => isMark(token, '{')) + 1, -1);
   if (body.some((token) => isWord(token, 'dynamic', 'timeout'))) return new NotOurs(`map '${name}' changes by itself`);
   const start = body.findIndex((token) => isWord(token, 'elements'));
@@ -215,6 +221,7 @@ export function possibleVerdicts(
     else if (isWord(token, 'goto')) both();
     else if (isWord(token, 'jump')) {
       const chain = table.chains.get(tokens[at + 1]?.text ?? '');
+      if (chain === undefined) both();
       if (chain === undefined || seen.has(chain.name)) return;
       seen.add(chain.name);
       for (const rule of chain.rules) for (const one of possibleVerdicts(rule.tokens, table, seen)) verdicts.add(one);

@@ -1,5 +1,5 @@
 import type { Token } from './lex.ts';
-import { isMark, isWord, type NftStatement, type NftTable, sourceOf } from './nft-read.ts';
+import { isMark, isWord, type NftStatement, type NftTable, sourceOf, unreadable } from './nft-read.ts';
 import { parseRules } from './parse.ts';
 
 /** A set of the nft ruleset in our words. */
@@ -27,6 +27,11 @@ export function importSets(
   const sets = new Map<string, ImportedSet>();
   const notTaken: NotTakenSet[] = [];
   for (const [name, statement] of table.sets) {
+    const problem = unreadable(statement.tokens);
+    if (problem !== null) {
+      notTaken.push({ statement, reason: problem });
+      continue;
+    }
     const lines = linesOf(statement.tokens);
     const render = (kept: readonly string[]) => `set ${name} {\n${kept.map((line) => `  ${line}\n`).join('')}}\n`;
     const text = render(lines);

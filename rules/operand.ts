@@ -1,6 +1,6 @@
 import { formatIp4, formatIp6, formatMac } from './addresses.ts';
 import { NUMBER, SET_TYPE_SYNTAX, VALUE_SYNTAX, type ValueSyntax } from './names.ts';
-import { FIELDS, type FieldName, SET_TYPE_BITS, type SetType } from './rule.ts';
+import { FIELDS, type FieldName, type Interval, SET_TYPE_BITS, type SetType } from './rule.ts';
 
 /** What a value is compared with: how it is written, how wide it is, and what messages call it. */
 export interface Operand {
@@ -32,6 +32,14 @@ export function rawOperand(text: string, bits: number): Operand {
 /** The largest value that it can have. */
 export function maxOf(operand: Operand): bigint {
   return (1n << BigInt(operand.bits)) - 1n;
+}
+
+/** @returns how many bits the prefix has that an interval of addresses is; null if it is none */
+export function prefixLength({ syntax, bits }: Operand, { low, high }: Interval): number | null {
+  if (syntax.kind === 'number') return null;
+  const free = low ^ high;
+  if ((free & (free + 1n)) !== 0n || (low & free) !== 0n) return null;
+  return bits - free.toString(2).length;
 }
 
 /** A value as rules write it; a number in hexadecimal, as this is for bits. */

@@ -6,6 +6,10 @@ import type { ConcatMatch, Match, Rule } from './rule.ts';
 /** What selects frames: a rule, or a claim about frames. */
 export type Selector = Pick<Rule, 'handle' | 'matches' | 'className'>;
 
+/** Why a rule is never asked about a frame that has such an `ip frag-off`. */
+export const LATER_FRAGMENTS =
+  "no whole packet and no first fragment has such an 'ip frag-off', and later fragments follow their first one";
+
 /** The frames that a rule matches: exactly those of its box, whose sides are coordinates (coordinates.ts). */
 export class Region {
   /** If there is a contradiction, of those matches that do not lead to it. */
@@ -61,12 +65,16 @@ class BoxBuilder {
   }
 
   #narrow({ key, bits, set }: Constraint, source: string): void {
+    const before = this.sides.get(key)?.set ?? allValues(bits);
+    const after = intersect(before, set);
+    if (after.length === 0 && key === 'ip.frag-off') {
+      this.contradiction ??= LATER_FRAGMENTS;
+      return;
+    }
     if (set.length === 0) {
       this.contradiction ??= `no value of '${source}' satisfies its match`;
       return;
     }
-    const before = this.sides.get(key)?.set ?? allValues(bits);
-    const after = intersect(before, set);
     if (after.length === 0) {
       const other = this.#source.get(key);
       this.contradiction ??=

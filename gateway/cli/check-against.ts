@@ -1,5 +1,6 @@
 import { compileGeneration, type Direction } from '../../classifier/classifier.ts';
 import { REASON_NAMES, REASON_TEXTS } from '../../classifier/verdict.ts';
+import { inputName } from '../../rules/load.ts';
 import type { Rule, RuleSet } from '../../rules/rule.ts';
 import { frameWireLength } from './captures.ts';
 import { EXIT } from './failure.ts';
@@ -73,7 +74,7 @@ class RuleHits {
     const hit = hits[rule < 0 ? hits.length - 1 : rule]!;
     hit.frames++;
     hit.bytes += bytes;
-    hit.first ??= { file: path, pkt };
+    hit.first ??= { file: inputName(path), pkt };
   }
 
   result(file: string) {

@@ -1,5 +1,5 @@
 import { APP_TYPES } from '../../rules/apps.ts';
-import { fieldOperand, formatBits, maxOf, type Operand, rawOperand } from '../../rules/operand.ts';
+import { fieldOperand, formatBits, maxOf, type Operand, prefixLength, rawOperand } from '../../rules/operand.ts';
 import type { AppMatch, FieldMatch, FieldName, Interval, Match, RawMatch } from '../../rules/rule.ts';
 
 /** So many values, and so many tuples, are listed. */
@@ -69,15 +69,8 @@ function intervalText(operand: Operand, { low, high }: Interval, isHex: boolean)
   if (low === high) return text(low);
   if (operand.syntax.kind === 'number' && high === maxOf(operand)) return `${text(low)} or more`;
   if (operand.syntax.kind === 'number' && low === 0n) return `up to ${text(high)}`;
-  const length = prefixLength(operand, low, high);
+  const length = prefixLength(operand, { low, high });
   return length === null ? `${text(low)} to ${text(high)}` : `${text(low)}/${length}`;
-}
-
-function prefixLength(operand: Operand, low: bigint, high: bigint): number | null {
-  if (operand.syntax.kind === 'number') return null;
-  const free = low ^ high;
-  if ((free & (free + 1n)) !== 0n || (low & free) !== 0n) return null;
-  return operand.bits - free.toString(2).length;
 }
 
 function valueText(operand: Operand, value: bigint, isHex: boolean): string {

@@ -1,5 +1,5 @@
 import { formatRuleError, type RuleError, RulesInvalidError, type Sources } from '../../rules/errors.ts';
-import { loadRules, RulesUnreadableError } from '../../rules/load.ts';
+import { inputName, loadRules, RulesUnreadableError } from '../../rules/load.ts';
 import { EXIT, Failure } from './failure.ts';
 import { Output } from './output.ts';
 
@@ -23,7 +23,7 @@ export async function check(path: string, json: boolean): Promise<number> {
     if (!(error instanceof RulesInvalidError)) throw error;
     exitCode = EXIT.no;
     const { errors, sources } = error;
-    result = { file: path, sources, errors, warnings: [], rules: 0 };
+    result = { file: inputName(path), sources, errors, warnings: [], rules: 0 };
   }
   if (json) {
     const { sources: _, ...shown } = result;
@@ -31,10 +31,10 @@ export async function check(path: string, json: boolean): Promise<number> {
   } else {
     for (const one of [...result.errors, ...result.warnings]) output.line(formatRuleError(one, result.sources));
     const { errors, warnings, rules } = result;
-    const found = [counted(errors.length, 'error'), counted(warnings.length, 'warning')].join(', ');
-    output.line(
-      exitCode === EXIT.ok ? `${result.file}: ${counted(rules, 'rule')}, ${found}` : `${result.file}: ${found}`,
-    );
+    const found = counted(errors.length, 'error');
+    // Warnings are not looked for where there are errors.
+    const all = `${counted(rules, 'rule')}, ${found}, ${counted(warnings.length, 'warning')}`;
+    output.line(`${result.file}: ${exitCode === EXIT.ok ? all : found}`);
   }
   output.flush();
   return exitCode;

@@ -1,48 +1,18 @@
 import { type Derivation, recognisedApp } from '../../classifier/explain.ts';
 import { MIN_ETHERTYPE } from '../../classifier/headers.ts';
-import { L3, L4, L4_NAMES, type Parsed } from '../../classifier/parsed.ts';
-import { destinationText, ip4Text, macText, sourceText } from '../../classifier/text.ts';
+import { L4_NAMES } from '../../classifier/parsed.ts';
+import { destinationText, macText, sourceText } from '../../classifier/text.ts';
 import { REASON_NAMES, REASON_TEXTS, VERDICT_NAMES } from '../../classifier/verdict.ts';
 import type { CaptureRecord } from '../../pcaps/record.ts';
-import type { RuleSet } from '../../rules/rule.ts';
+import type { Rule, RuleSet } from '../../rules/rule.ts';
+import { summaryOf } from '../frame-summary.ts';
 import { timeText } from './explain-json.ts';
 import { decidingRule, type Judged } from './judge.ts';
 import { printable } from './table.ts';
 
-const FLAG_LETTERS = 'FSRPAUEC';
-
-/** @returns what the frame is, as tcpdump would begin: who to whom, protocol, flags */
-function summary(p: Parsed, record: CaptureRecord): string {
-  const tags = Array.from(p.vlanTci.subarray(0, p.vlanCount), (tci) => `vlan ${tci & 0xfff}`).join(' ');
-  const head = tags === '' ? '' : `${tags} `;
-  const app = recognisedApp(p, record.view);
-  const src = sourceText(p);
-  if (src !== null) {
-    const ports = p.srcPort >= 0;
-    const from = ports ? `${src}.${p.srcPort}` : src;
-    const to = ports ? `${destinationText(p)}.${p.dstPort}` : destinationText(p);
-    const l4 = L4_NAMES[p.l4] ?? `proto ${p.proto}`;
-    const flags =
-      p.l4 === L4.tcp && p.tcpFlags >= 0
-        ? ` [${
-            FLAG_LETTERS.split('')
-              .filter((_, bit) => (p.tcpFlags >> bit) & 1)
-              .join('') || 'none'
-          }]`
-        : '';
-    const fragment = p.isFragment === 1 ? ` fragment ${p.fragOffset}${p.moreFrags === 1 ? '+' : ''}` : '';
-    const length = p.payloadLength >= 0 ? ` ${p.payloadLength} B` : '';
-    return `${head}${from} > ${to} ${l4}${flags}${fragment}${app === null ? '' : ` ${app}`}${length}`;
-  }
-  const macs = `${macText(p.srcMacHigh, p.srcMacLow)} > ${macText(p.dstMacHigh, p.dstMacLow)}`;
-  if (p.l3 === L3.arp) return `${head}${macs} arp ${p.arpOperation} ${ip4Text(p.src0)} > ${ip4Text(p.dst0)}`;
-  if (p.etherType < 0) return `${p.length} bytes, too short for an Ethernet header`;
-  return `${head}${macs} ${p.etherType < MIN_ETHERTYPE ? '802.3' : `type 0x${p.etherType.toString(16).padStart(4, '0')}`}`;
-}
-
 /** @returns what the frame is, in a few words */
 export function frameSummary(judged: Judged, record: CaptureRecord): string {
-  return judged.isEthernet ? summary(judged.parsed, record) : `link type ${record.linkType}`;
+  return judged.isEthernet ? summaryOf(judged.parsed, record.view) : `link type ${record.linkType}`;
 }
 
 /** @returns one line for one frame */
@@ -56,11 +26,34 @@ export function frameLine(
   const time = record.hasTime ? timeText(record.seconds, record.nanoseconds) : '-';
   const what = frameSummary(judged, record);
   const rule = decidingRule(judged, ruleSet);
-  const by = rule === null ? '' : ` [${rule.place.line}: ${printable(rule.text)}]`;
-  const verdict = VERDICT_NAMES[judged.verdict as 0 | 1 | 2];
-  const name = rule?.className == null ? '' : ` ${rule.className}`;
   const where = file === null ? '' : `${file}:`;
-  return `${where}${pkt} ${time} ${judged.isOutbound ? 'out' : 'in '} ${verdict}${name} ${REASON_NAMES[judged.reason]} ${what}${by}\n`;
+  const text = judgementText({
+    isOutbound: judged.isOutbound,
+    verdict: VERDICT_NAMES[judged.verdict as 0 | 1 | 2],
+    className: rule?.className ?? null,
+    reason: REASON_NAMES[judged.reason]!,
+    frame: what,
+    rule: rule === null ? null : { line: rule.place.line, text: rule.text },
+  });
+  return `${where}${pkt} ${time} ${text}\n`;
+}
+
+/** What became of a frame, and why. */
+interface Judgement {
+  readonly isOutbound: boolean;
+  readonly verdict: string;
+  readonly className: string | null;
+  readonly reason: string;
+  /** What the frame is. */
+  readonly frame: string;
+  /** Null: no rule decided. */
+  readonly rule: { readonly line: number; readonly text: string } | null;
+}
+
+export function judgementText({ isOutbound, verdict, className, reason, frame, rule }: Judgement): string {
+  const by = rule === null ? '' : ` [${rule.line}: ${printable(rule.text)}]`;
+  const name = className === null ? '' : ` ${className}`;
+  return `${isOutbound ? 'out' : 'in '} ${verdict}${name} ${reason} ${frame}${by}`;
 }
 
 /** @returns the whole derivation of one frame, for people */
@@ -70,6 +63,7 @@ export function derivationText(
   pkt: number,
   file: string | null,
   derivation: Derivation | null,
+  ruleSet: RuleSet,
 ): string {
   const p = judged.parsed;
   const lines: string[] = [];
@@ -104,9 +98,11 @@ export function derivationText(
   }
   row('direction', judged.isOutbound ? 'outbound' : 'inbound');
   if (derivation !== null) {
-    if (derivation.trials.length === 0) lines.push('rules were not asked');
+    const followed = p.fragOffset > 0 ? decidingRule(judged, ruleSet) : null;
+    if (followed !== null) lines.push(`${ruleText(followed)}\n  -> decided about its first fragment, which it follows`);
+    else if (derivation.trials.length === 0) lines.push('rules were not asked');
     for (const { rule, matches, answer } of derivation.trials) {
-      lines.push(`rule ${rule.handle}, line ${rule.place.line}: ${printable(rule.text)}`);
+      lines.push(ruleText(rule));
       for (const match of matches) lines.push(`    ${match.answer.padEnd(8)} ${match.text}`);
       if (answer !== 'no') lines.push(`  -> ${answer === 'yes' ? 'matches' : 'cannot be answered'}: it decides`);
     }
@@ -114,4 +110,8 @@ export function derivationText(
   const verdict = VERDICT_NAMES[judged.verdict as 0 | 1 | 2];
   lines.push(`verdict ${verdict}, reason ${REASON_NAMES[judged.reason]}: ${REASON_TEXTS[judged.reason]}`);
   return `${lines.join('\n')}\n`;
+}
+
+function ruleText({ handle, place, text }: Rule): string {
+  return `rule ${handle}, line ${place.line}: ${printable(text)}`;
 }

@@ -2,13 +2,14 @@ import type { Generation } from '../../classifier/classifier.ts';
 import { type Derivation, derive } from '../../classifier/explain.ts';
 import { REASON_NAMES, VERDICT_NAMES, type Verdict } from '../../classifier/verdict.ts';
 import type { CaptureRecord } from '../../pcaps/record.ts';
+import type { RuleSet } from '../../rules/rule.ts';
 import type { VmAddresses } from '../vm-addresses.ts';
 import { advance, checkNames, openCapture, reportDamage } from './captures.ts';
 import { ruleShown } from './explain-json.ts';
 import { ExplainLines } from './explain-lines.ts';
 import { derivationText, frameLine } from './explain-text.ts';
 import { EXIT, Failure } from './failure.ts';
-import { beginCapture, type Classifiers, Judged, judge } from './judge.ts';
+import { beginCapture, type Classifiers, decidingRule, Judged, judge } from './judge.ts';
 import { Output } from './output.ts';
 import { Progress } from './progress.ts';
 
@@ -43,8 +44,9 @@ export async function explain(paths: readonly string[], options: ExplainOptions)
         line(judged, record, pkt);
       } else if (options.frame === ordinal) {
         const derivation = derivationOf(judged, record, classifiers);
-        if (options.json) output.line(derivationJson(judged, pkt, derivation));
-        else output.write(derivationText(judged, record, pkt, paths.length > 1 ? path : null, derivation));
+        const { ruleSet } = options.generation;
+        if (options.json) output.line(derivationJson(judged, pkt, derivation, ruleSet));
+        else output.write(derivationText(judged, record, pkt, paths.length > 1 ? path : null, derivation, ruleSet));
         output.flush();
         await capture.cursor.close();
         return EXIT.ok;
@@ -69,14 +71,16 @@ function derivationOf(judged: Judged, record: CaptureRecord, classifiers: Classi
   return derive(classifier, judged.parsed, record.view);
 }
 
-/** @returns one line of JSON: every rule that was tried, the last one decided */
-function derivationJson(judged: Judged, pkt: number, derivation: Derivation | null): string {
+/** @returns one line of JSON: the rule that decided, a later fragment's of its first one; and every rule that was tried */
+function derivationJson(judged: Judged, pkt: number, derivation: Derivation | null, ruleSet: RuleSet): string {
   const trials = derivation?.trials ?? [];
+  const rule = decidingRule(judged, ruleSet);
   return JSON.stringify({
     pkt,
     direction: judged.isOutbound ? 'outbound' : 'inbound',
     verdict: VERDICT_NAMES[judged.verdict as Verdict],
     reason: REASON_NAMES[judged.reason],
+    rule: rule === null ? null : ruleShown(rule),
     tried: trials.map(({ rule, matches, answer }) => ({ ...ruleShown(rule), answer, matches })),
   });
 }

@@ -13,10 +13,21 @@ import {
   vmAddresses,
   vmOption,
 } from './arguments.ts';
+import { addBridge } from './bridge-command.ts';
+import { addCapture } from './capture-command.ts';
 import { addCheck } from './check-command.ts';
 import { completion, SHELLS, type Shell } from './completion.ts';
+import { controlOption } from './control-option.ts';
+import { addDisk } from './disk-command.ts';
+import { addDoctor } from './doctor-command.ts';
 import { EXIT, Failure } from './failure.ts';
+import { addHost } from './host-command.ts';
+import { addProtect } from './protect-command.ts';
 import { addRules } from './rules-command.ts';
+import { addRun } from './run-command.ts';
+import { addSet } from './set-command.ts';
+import { addStandby } from './standby-command.ts';
+import { addStatus } from './status-command.ts';
 
 const VERSION: string = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')).version;
 
@@ -36,13 +47,29 @@ function program(): Command {
   holdfast
     .command('explain')
     .description('Print the verdict of every frame of captures, and why.')
-    .argument('<capture...>', "pcap or pcapng file, also gzipped; '-' is standard input")
+    .argument('[capture...]', "pcap or pcapng file, also gzipped; '-' is standard input")
     .addOption(rulesOption())
     .addOption(vmOption())
+    .option(
+      '--live [match...]',
+      "show frames as they pass a running gateway, those that a rule's matches select: --live udp dport 5060 (with --vm its name)",
+    )
+    .option('--rate <n>', 'with --live: so many frames a second at the most, up to 1000 (default: 10)', count)
+    .option('--count <n>', 'with --live: end after so many frames', count)
+    .addOption(controlOption())
     .option('--frame <n>', 'show how the verdict of frame n came about: fields, every rule tried, what decided', count)
     .addOption(checksumOption())
     .addOption(jsonOption())
-    .action(async (captures: string[], options) => {
+    .action(async (captures: string[], options, command: Command) => {
+      if (options.live !== undefined) {
+        process.exitCode = await explainLiveCommand(captures, options, command);
+        return;
+      }
+      if (captures.length === 0) throw new Failure("missing required argument 'capture'");
+      for (const name of ['rate', 'count', 'control']) {
+        if (options[name] !== undefined && command.getOptionValueSource(name) === 'cli')
+          throw new Failure(`--${name} goes with --live`);
+      }
       const [{ explain }, { loadGeneration }] = await Promise.all([
         import('./explain.ts'),
         import('./rules-option.ts'),
@@ -109,8 +136,18 @@ function program(): Command {
       });
     });
 
+  addRun(holdfast, VERSION);
   addCheck(holdfast);
   addRules(holdfast);
+  addStatus(holdfast);
+  addHost(holdfast);
+  addSet(holdfast);
+  addDisk(holdfast);
+  addCapture(holdfast);
+  addBridge(holdfast);
+  addDoctor(holdfast);
+  addProtect(holdfast);
+  addStandby(holdfast);
   holdfast
     .command('completion')
     .description('Print a completion script for a shell: source <(holdfast completion bash)')
@@ -122,6 +159,37 @@ function program(): Command {
   const silent = { outputError: () => {}, writeErr: () => {} };
   for (const command of allCommands(holdfast)) command.configureOutput(silent).exitOverride();
   return holdfast;
+}
+
+/** `holdfast explain --live`. */
+async function explainLiveCommand(
+  captures: readonly string[],
+  options: {
+    readonly live: true | readonly string[];
+    readonly vm: readonly string[];
+    readonly rate?: number;
+    readonly count?: number;
+    readonly control?: string;
+    readonly json?: boolean;
+  },
+  command: Command,
+): Promise<number> {
+  if (captures.length > 0) throw new Failure('--live shows live frames: name no capture');
+  for (const name of ['rules', 'frame', 'verifyChecksums']) {
+    if (command.getOptionValueSource(name) === 'cli') throw new Failure(`--${name} is for captures, not for --live`);
+  }
+  if (options.vm.length > 1) throw new Failure('with --live, --vm is the name of one VM');
+  const { explainLive } = await import('./explain-live.ts');
+  const [vm] = options.vm;
+  const match = options.live === true ? null : options.live.join(' ');
+  const { rate, count: most, control, json } = options;
+  return explainLive(match, {
+    ...(vm === undefined ? {} : { vm }),
+    ...(rate === undefined ? {} : { rate }),
+    ...(most === undefined ? {} : { count: most }),
+    ...(control === undefined ? {} : { control }),
+    ...(json === undefined ? {} : { json }),
+  });
 }
 
 function allCommands(program: Command): Command[] {

@@ -1,34 +1,55 @@
-import type { Command } from 'commander';
-import { checksumOption, countOrNone, jsonOption, vmAddresses, vmOption } from './arguments.ts';
+import { type Command, Option } from 'commander';
+import { checksumOption, count, countOrNone, jsonOption, vmAddresses, vmOption } from './arguments.ts';
+import { controlOption } from './control-option.ts';
 import { Failure } from './failure.ts';
+import { addLiveRules } from './rules-live-command.ts';
 
 /** Differences that are listed where the user says nothing else. */
 const LISTED = 50;
 
 /** Adds `holdfast rules` and its commands. */
 export function addRules(program: Command): void {
-  const rules = program.command('rules').description('Compare rule files, and import rules from nft.');
+  const rules = program
+    .command('rules')
+    .description(
+      'List, change and compare the rules of a running gateway; compare rule files, and import rules from nft.',
+    );
 
   rules
     .command('diff')
-    .description('Say what differs between two rule files; with captures, which frames get another verdict.')
-    .argument('<old>', "rule file, '-' for standard input, or a shipped set")
-    .argument('<new>', 'the same')
+    .description(
+      'Say what differs between two rule files, or with one from the rules in force, or between generations; with captures, which frames get another verdict.',
+    )
+    .argument('[old]', "rule file, '-' for standard input, or a shipped set")
+    .argument('[new]', 'the same')
+    .addOption(new Option('--from <generation>', 'of a running gateway; by default what is in force').argParser(count))
+    .addOption(new Option('--to <generation>', 'the same').argParser(count))
     .option('--replay <capture...>', 'list the frames of captures whose verdict, class or order differs')
     .option('--limit <n>', 'with --replay: list so many frames; the summary counts all', countOrNone, LISTED)
     .addOption(vmOption())
     .addOption(checksumOption())
+    .addOption(controlOption())
     .addOption(jsonOption())
     .addHelpText(
       'after',
       `
 Examples:
   holdfast rules diff my.rules new.rules
+  holdfast rules diff new.rules
+  holdfast rules diff --from 3
   holdfast rules diff my.rules new.rules --replay monday.pcapng --vm 192.0.2.10
 
 Exit code: 0 no difference, 1 differences, 2 invalid rules, wrong usage or input.`,
     )
-    .action(async (before: string, after: string, options) => {
+    .action(async (before: string | undefined, after: string | undefined, options) => {
+      if (before === undefined || after === undefined) {
+        const { rulesDiffLive } = await import('./rules-diff-live.ts');
+        process.exitCode = await rulesDiffLive(before ?? null, options);
+        return;
+      }
+      if (options.from !== undefined || options.to !== undefined || options.control !== undefined) {
+        throw new Failure('--from, --to and --control are for the rules of a running gateway, not for two files');
+      }
       if ([before, after, ...(options.replay ?? [])].filter((name) => name === '-').length > 1)
         throw new Failure('standard input can be read only once');
       const json = options.json === true;
@@ -56,7 +77,7 @@ Exit code: 0 no difference, 1 differences, 2 invalid rules, wrong usage or input
     .argument('<file>', "an nft ruleset, '-' for standard input")
     .option(
       '--chain <name>',
-      "the chain to import, such as 'output' or 'inet filter output' (default: of those with rules, the first of hook output, forward, egress, ingress, postrouting, prerouting, input)",
+      "the chain to import, such as 'output' or 'inet filter output' (default: of those with rules, the first of hook output, forward, egress, ingress, postrouting, prerouting)",
     )
     .addOption(jsonOption())
     .addHelpText(
@@ -74,4 +95,6 @@ Exit code: 0 all was taken, 1 something was not, 2 wrong usage or input.`,
       const { rulesFromNft } = await import('./rules-from-nft.ts');
       process.exitCode = await rulesFromNft(path, options.chain ?? null, options.json === true);
     });
+
+  addLiveRules(rules);
 }

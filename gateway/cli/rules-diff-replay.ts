@@ -43,9 +43,20 @@ export async function rulesDiffReplay(
 ): Promise<number> {
   const before = await loadRulesOrFail(oldPath);
   const after = await loadRulesOrFail(newPath);
-  const generations = [compileGeneration(1, before.ruleSet), compileGeneration(2, after.ruleSet)];
+  const { changed, damage } = await replayUnderBoth(before.ruleSet, after.ruleSet, captures, options);
+  return changed > 0 ? EXIT.no : damage;
+}
+
+/** Lists the frames that the rules judge differently. @returns how many there are, and the exit code for damaged captures */
+export async function replayUnderBoth(
+  before: RuleSet,
+  after: RuleSet,
+  captures: readonly string[],
+  options: DiffOptions,
+): Promise<{ readonly changed: number; readonly damage: number }> {
+  const generations = [compileGeneration(1, before), compileGeneration(2, after)];
   const output = new Output();
-  const changes = new Changes([before.ruleSet, after.ruleSet]);
+  const changes = new Changes([before, after]);
   const listed: string[] = [];
   const showsFile = captures.length > 1;
   const damage = await judgeCaptures(captures, generations, options, (frame) => {
@@ -57,7 +68,7 @@ export async function rulesDiffReplay(
   if (options.json) output.line(changes.json(listed));
   else for (const line of changes.report(options.limit)) output.line(line);
   output.flush();
-  return changes.changed > 0 ? EXIT.no : damage;
+  return { changed: changes.changed, damage };
 }
 
 class Changes {

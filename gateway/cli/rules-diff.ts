@@ -1,5 +1,4 @@
-import { areEqual, diffRules, type RuleDifference, type RuleSetDifference } from '../../rules/diff.ts';
-import type { Rule } from '../../rules/rule.ts';
+import { type Difference, differenceOf, type ShownRule } from '../live-rules/difference.ts';
 import { EXIT } from './failure.ts';
 import { Output, styles } from './output.ts';
 import { loadRulesOrFail } from './rules-option.ts';
@@ -9,35 +8,20 @@ import { printable } from './table.ts';
 export async function rulesDiff(oldPath: string, newPath: string, json: boolean): Promise<number> {
   const before = await loadRulesOrFail(oldPath);
   const after = await loadRulesOrFail(newPath);
-  const difference = diffRules(before.ruleSet, after.ruleSet);
-  const isEqual = areEqual(difference);
+  return tellDifference(differenceOf(before.ruleSet, after.ruleSet), before.file, after.file, json);
+}
+
+/** @returns the exit code */
+export function tellDifference(difference: Difference, oldName: string, newName: string, json: boolean): number {
   const output = new Output();
-  if (json) output.line(JSON.stringify(differenceJson(difference, isEqual)));
-  else if (!isEqual) for (const line of report(difference, before.file, after.file)) output.line(line);
+  if (json) output.line(JSON.stringify(difference));
+  else if (!difference.equal) for (const line of report(difference, oldName, newName)) output.line(line);
   output.flush();
-  return isEqual ? EXIT.ok : EXIT.no;
-}
-
-function differenceJson({ classes, sets, rules, inboundBlock }: RuleSetDifference, isEqual: boolean) {
-  return {
-    equal: isEqual,
-    classes,
-    sets,
-    inboundBlock,
-    rules: rules.map(({ kind, block, before, after, changes, hasMoved }) => {
-      return { kind, block, changes, moved: hasMoved, before: ruleJson(before), after: ruleJson(after) };
-    }),
-  };
-}
-
-function ruleJson(rule: Rule | null) {
-  if (rule === null) return null;
-  const { handle, place, text, className, verdict } = rule;
-  return { handle, file: place.file, line: place.line, text, class: className, verdict };
+  return difference.equal ? EXIT.ok : EXIT.no;
 }
 
 /** As `diff` prints: what was there begins with '-', what is there with '+'. */
-function report({ classes, sets, rules, inboundBlock }: RuleSetDifference, oldFile: string, newFile: string): string[] {
+function report({ classes, sets, rules, inboundBlock }: Difference, oldFile: string, newFile: string): string[] {
   const style = styles(process.stdout.isTTY === true);
   const lines = [style('bold', `--- ${oldFile}`), style('bold', `+++ ${newFile}`)];
   const removed = (text: string) => lines.push(style('red', `- ${text}`));
@@ -69,15 +53,15 @@ function report({ classes, sets, rules, inboundBlock }: RuleSetDifference, oldFi
   return lines;
 }
 
-function headingOf({ changes, hasMoved }: RuleDifference): string {
-  return [...changes, ...(hasMoved ? ['place'] : [])].join(', ');
+function headingOf({ changes, moved }: Difference['rules'][number]): string {
+  return [...changes, ...(moved ? ['place'] : [])].join(', ');
 }
 
-function place({ place: { line } }: Rule): string {
+function place({ line }: ShownRule): string {
   return String(line);
 }
 
 /** A class's verdict does not stand in the rule. */
-function shown({ text, className, verdict }: Rule): string {
+function shown({ text, class: className, verdict }: ShownRule): string {
   return className === null ? printable(text) : `${printable(text)}  (${verdict})`;
 }

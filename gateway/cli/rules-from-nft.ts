@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { fromNft } from '../../rules/from-nft.ts';
-import { MAX_RULE_BYTES } from '../../rules/load.ts';
+import { inputName, MAX_RULE_BYTES, whyUnreadable } from '../../rules/load.ts';
 import { NftImportError } from '../../rules/nft-chain.ts';
 import { EXIT, Failure } from './failure.ts';
 import { Output } from './output.ts';
@@ -8,7 +8,7 @@ import { printable } from './table.ts';
 
 /** `holdfast rules from-nft`. @returns the exit code: 1 where something was not taken */
 export async function rulesFromNft(path: string, chain: string | null, json: boolean): Promise<number> {
-  const name = path === '-' ? 'standard input' : path;
+  const name = inputName(path);
   const text = await readText(path, name);
   try {
     const { text: made, chain: taken, rules, taken: count, notTaken } = fromNft(text, chain);
@@ -30,12 +30,6 @@ export async function rulesFromNft(path: string, chain: string | null, json: boo
   }
 }
 
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file',
-  EACCES: 'permission denied',
-  EISDIR: 'it is a directory',
-};
-
 async function readText(path: string, name: string): Promise<string> {
   const chunks: Buffer[] = [];
   let bytes = 0;
@@ -47,8 +41,7 @@ async function readText(path: string, name: string): Promise<string> {
     }
   } catch (error) {
     if (error instanceof Failure) throw error;
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-    throw new Failure(`cannot read ${name}: ${REASONS[code] ?? (code || String(error))}`);
+    throw new Failure(`cannot read ${name}: ${whyUnreadable(error)}`);
   }
   return new TextDecoder().decode(Buffer.concat(chunks));
 }

@@ -1,6 +1,6 @@
 import { compileGeneration, type Generation } from '../../classifier/classifier.ts';
 import { formatRuleError, RulesInvalidError } from '../../rules/errors.ts';
-import { type LoadedRules, loadRules, RulesUnreadableError } from '../../rules/load.ts';
+import { inputName, type LoadedRules, loadRules, RulesUnreadableError } from '../../rules/load.ts';
 import { EXIT, Failure } from './failure.ts';
 
 /**
@@ -16,7 +16,7 @@ export async function loadRulesOrFail(path: string, exitCode: number = EXIT.usag
     if (!(error instanceof RulesInvalidError)) throw error;
     for (const one of error.errors) process.stderr.write(`${formatRuleError(one, error.sources)}\n`);
     const count = error.errors.length;
-    throw new Failure(`${path}: ${count} error${count === 1 ? '' : 's'}; nothing was done`, exitCode);
+    throw new Failure(`${inputName(path)}: ${count} error${count === 1 ? '' : 's'}; nothing was done`, exitCode);
   }
 }
 

@@ -3,6 +3,7 @@ import type { EventKind, HostEvent, Method, ParamsOf, Results } from './api.ts';
 import { LineReader } from './line-reader.ts';
 import { encodeCall, MAX_LINE_BYTES, PROTOCOL, parseLine, RequestError } from './protocol.ts';
 import { isRepeatable, lostAnswer } from './repetition.ts';
+import type { RuleProblem } from './rule-problem.ts';
 import type { Problem } from './schema.ts';
 import { VmClient } from './vm-client.ts';
 
@@ -16,9 +17,13 @@ export interface HostClientOptions {
   /** Before the first attempt to connect again; doubles up to `mostBackoffMs`. */
   readonly firstBackoffMs?: number;
   readonly mostBackoffMs?: number;
+  /** A first connection that cannot be made is an error, `unreachable`; otherwise a gateway is waited for. Default: false. */
+  readonly mustBeThere?: boolean;
 }
 
 export type HostClientErrorCode =
+  /** There is no gateway: `cause` says why. */
+  | 'unreachable'
   /** No answer in time. The request may have been granted. */
   | 'timeout'
   /** The connection broke before the answer. The request may have been granted, and must not be repeated blindly. */
@@ -32,8 +37,8 @@ export type HostClientErrorCode =
 export class HostClientError extends Error {
   readonly code: HostClientErrorCode;
 
-  constructor(code: HostClientErrorCode, message: string) {
-    super(message);
+  constructor(code: HostClientErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
     this.name = 'HostClientError';
     this.code = code;
   }
@@ -51,7 +56,8 @@ interface Pending {
 
 /**
  * Speaks to a gateway's host interface. Connects again when the connection breaks, and then repeats what may be repeated; see
- * repetition.ts. Requests of one client are answered in the order of their sending, but for `vm.quiesce`.
+ * repetition.ts. Requests of one client are answered in the order of their sending, but for
+ * `vm.quiesce` and those for which rules are compiled.
  */
 export class HostClient {
   /** Called whenever the client has connected again: events, and flows that it declared, may have been lost. */
@@ -70,6 +76,8 @@ export class HostClient {
   #helloId: number | null = null;
   #isReady = false;
   #isClosed = false;
+  /** Why the connection ended. */
+  #error: Error | null = null;
   #bootId: string | null = null;
 
   constructor(options: HostClientOptions) {
@@ -154,7 +162,10 @@ export class HostClient {
     socket.on('data', (chunk: Buffer) => {
       if (reader.feed(chunk, (line) => this.#read(line)) < 0) socket.destroy();
     });
-    socket.on('error', () => {});
+    this.#error = null;
+    socket.on('error', (error) => {
+      this.#error = error;
+    });
     socket.on('close', () => this.#closed());
   }
 
@@ -162,6 +173,10 @@ export class HostClient {
     this.#socket = null;
     this.#isReady = false;
     this.#helloId = null;
+    if (this.#options.mustBeThere === true && this.#bootId === null) {
+      const message = `there is no gateway at ${this.#options.path}`;
+      this.#rejectAll(() => new HostClientError('unreachable', message, { cause: this.#error }));
+    }
     this.#rejectAll(({ method, timesSent }) =>
       timesSent > 0 && !isRepeatable(method)
         ? new HostClientError('answer-lost', `the connection broke before the answer to ${method}`)
@@ -261,7 +276,11 @@ export class HostClient {
 interface WireError {
   readonly code: number;
   readonly message: string;
-  readonly data?: { readonly code: string; readonly field?: string; readonly errors?: readonly Problem[] };
+  readonly data?: {
+    readonly code: string;
+    readonly field?: string;
+    readonly errors?: readonly (Problem | RuleProblem)[];
+  };
 }
 
 function errorOf({ code, message, data }: WireError): RequestError {

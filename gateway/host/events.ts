@@ -15,10 +15,17 @@ interface Seen {
 export class Watcher {
   readonly #vms: ReadonlyMap<string, Vm>;
   readonly #publish: <K extends EventKind>(kind: K, params: Events[K]) => void;
+  readonly #withRules: ReadonlySet<string>;
   readonly #seen = new Map<string, Seen>();
 
-  constructor(vms: ReadonlyMap<string, Vm>, publish: <K extends EventKind>(kind: K, params: Events[K]) => void) {
+  /** @param withRules VMs whose rules tell of their changes themselves */
+  constructor(
+    vms: ReadonlyMap<string, Vm>,
+    publish: <K extends EventKind>(kind: K, params: Events[K]) => void,
+    withRules: ReadonlySet<string> = new Set(),
+  ) {
     this.#vms = vms;
+    this.#withRules = withRules;
     this.#publish = publish;
     for (const [name, vm] of vms) this.#seen.set(name, seen(vm));
   }
@@ -29,7 +36,8 @@ export class Watcher {
       const before = this.#seen.get(name)!;
       const after = seen(vm);
       this.#seen.set(name, after);
-      if (after.generation !== before.generation) this.#publish('rules', { vm: name, generation: after.generation });
+      if (after.generation !== before.generation && !this.#withRules.has(name))
+        this.#publish('rules', { vm: name, generation: after.generation });
       if (after.lapsed !== before.lapsed) {
         const hostSilentMs = Math.max(0, vm.lease.silentNs(nowNs) / 1e6) || 0;
         this.#publish('silence', { vm: name, term: after.term, lapsed: after.lapsed, hostSilentMs });

@@ -27,7 +27,9 @@ export function addElements(
   const elements = parseAll(texts, set.types);
   let added = 0;
   for (const { intervals, timeoutMs } of elements) {
-    if (set.add(intervals, timeoutMs === null ? timeoutNs : timeoutMs * NS_PER_MS, nowNs)) added++;
+    const lastsNs = timeoutMs === null ? timeoutNs : timeoutMs * NS_PER_MS;
+    if (set.add(intervals, lastsNs, nowNs)) added++;
+    auditedSet(vm, name, set)?.add(intervals, lastsNs, nowNs);
   }
   return { added, refused: elements.length - added };
 }
@@ -36,7 +38,14 @@ export function addElements(
 export function deleteElements(vm: Vm, name: string, texts: readonly string[], nowNs: number): { deleted: number } {
   const set = setOf(vm, name);
   const elements = parseAll(texts, set.types);
+  for (const { intervals } of elements) auditedSet(vm, name, set)?.delete(intervals, nowNs);
   return { deleted: elements.filter(({ intervals }) => set.delete(intervals, nowNs)).length };
+}
+
+/** The same set of rules that are audited, if they have it. */
+function auditedSet({ audited }: Vm, name: string, { types }: DynamicSet): DynamicSet | null {
+  const set = audited?.set(name);
+  return set !== undefined && set.types.join() === types.join() ? set : null;
 }
 
 function setOf({ generation }: Vm, name: string): DynamicSet {

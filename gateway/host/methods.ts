@@ -1,10 +1,19 @@
 import type { Clock } from '../clock.ts';
 import { StateError } from '../epoch.ts';
+import type { LiveRules } from '../live-rules/live-rules.ts';
+import type { ClockOrigin } from '../port/frame-recorder.ts';
+import { PortError } from '../port/port-error.ts';
 import type { Vm } from '../vm.ts';
 import type { EventKind, Events, Method, ParamsOf, PortStatus, Results } from './api.ts';
+import type { ByteSink } from './capture.ts';
+import { Captures } from './captures.ts';
+import { announce, listAddresses } from './methods-announce.ts';
 import { declareFlow, FlowOwners } from './methods-flow.ts';
+import { RuleMethods, withRules } from './methods-rules.ts';
 import { addElements, deleteElements } from './methods-set.ts';
+import { Traces } from './methods-trace.ts';
 import { invalidParams, PROTOCOL, RequestError, RPC } from './protocol.ts';
+import { listSets } from './set-list.ts';
 import { statusOf, summaryOf } from './status.ts';
 
 const NS_PER_MS = 1e6;
@@ -13,10 +22,16 @@ const DEFAULT_LEASE_MS = 5000;
 const DEFAULT_SEAL_MS = 100;
 /** How often a VM is asked whether it has got what was on its way. */
 const POLL_MS = 1;
+/** Elements of a set in one answer, where the host says nothing else. */
+const PAGE_ELEMENTS = 1024;
 
 export interface GatewayView {
   readonly vms: ReadonlyMap<string, Vm>;
+  /** By VM; where rules cannot change there are none. */
+  readonly rules?: ReadonlyMap<string, LiveRules>;
   readonly clock: Clock;
+  /** When the clock was 0: captures have times of day. Without it they count from 1970. */
+  readonly clockOrigin?: ClockOrigin;
   readonly version: string;
   /** Another one for each process of the gateway. */
   readonly bootId: string;
@@ -26,12 +41,38 @@ export interface GatewayView {
   readonly metricsText?: () => string;
   /** Told of every change of a VM's term or state before the host is: what it stores outlives the process. */
   readonly remember?: (name: string, vm: Vm) => void;
+  /**
+   * The VM goes on behind other ports, `ports` in what comes back. Without it no VM can.
+   * @throws StateError, or PortError where there cannot be a port; then nothing has changed
+   */
+  readonly failover?: (name: string, term: number, epoch: number, inside: string) => Moved;
+  /** Told after every request: a VM's state may have changed. */
+  readonly onRequest?: () => void;
 }
+
+/** What a connection carries when its lines end. */
+export interface Stream {
+  start(sink: ByteSink): void;
+  /** The reader wants no more: writes the last of it. */
+  end(): void;
+  /** The reader is gone. */
+  stop(): void;
+}
+
+type Moved = Results['vm.failover'] & { readonly ports: readonly Pick<Events['port'], 'name' | 'state'>[] };
 
 /** Who asks. What a client has declared or subscribed to ends with it. */
 export interface Client {
   kinds: ReadonlySet<EventKind>;
   readonly isGone: boolean;
+  /** As it called itself. */
+  name?: string;
+  /** Whose process it is; null: not known. */
+  readonly uid?: number | null;
+  /** Sends an event to this client alone. @returns false if it has not read what it got before: then this one is left out */
+  readonly tell?: <K extends EventKind>(kind: K, params: Events[K]) => boolean;
+  /** Begins behind the answer, instead of more lines; a client without a connection of its own never starts it. */
+  stream?: Stream;
 }
 
 type Publish = <K extends EventKind>(kind: K, params: Events[K]) => void;
@@ -44,10 +85,17 @@ export class Methods {
   readonly #view: GatewayView;
   readonly #publish: Publish;
   readonly #owners = new FlowOwners();
+  readonly #captures: Captures;
+  readonly #rules: RuleMethods;
+  readonly #traces: Traces;
 
   constructor(view: GatewayView, publish: Publish) {
     this.#view = view;
     this.#publish = publish;
+    this.#captures = new Captures(view);
+    this.#rules = new RuleMethods(view);
+    this.#traces = new Traces(view);
+    for (const rules of view.rules?.values() ?? []) rules.onChange((change) => publish('rules', change));
   }
 
   /** @throws RequestError; a Promise where the answer has to wait */
@@ -57,23 +105,25 @@ export class Methods {
       return handler(params, client);
     } catch (error) {
       if (error instanceof StateError) throw new RequestError(RPC.state, error.code, error.message);
+      if (error instanceof PortError) throw new RequestError(RPC.state, 'port-refused', error.message, 'inside');
       throw error;
     }
   }
 
   /** The client has gone: what it declared ends. */
   forget(client: Client): void {
+    client.stream?.stop();
+    this.#traces.stop(client);
     this.#owners.forget(client, this.#view.clock.nowNs());
   }
 
   readonly #handlers: Handlers = {
-    hello: () => ({
-      name: 'holdfast',
-      version: this.#view.version,
-      protocol: PROTOCOL,
-      bootId: this.#view.bootId,
-      vms: [...this.#view.vms].map(([name, vm]) => summaryOf(name, vm)),
-    }),
+    hello: ({ client: name }, client) => {
+      client.name = name;
+      const vms = [...this.#view.vms].map(([vmName, vm]) => summaryOf(vmName, vm));
+      const { version, bootId } = this.#view;
+      return { name: 'holdfast', version, protocol: PROTOCOL, bootId, vms };
+    },
 
     'replication.start': ({ vm: name, holdFrom = 'now', leaseMs }) => {
       const vm = this.#vm(name);
@@ -113,9 +163,21 @@ export class Methods {
 
     'vm.failover': ({ vm: name, term, epoch, inside }) => {
       this.#vm(name).checkFailover(term, epoch);
-      const message = `this gateway cannot change a VM's inside port while it runs: '${inside}' was not opened, nothing is changed`;
-      throw new RequestError(RPC.state, 'not-supported', message);
+      if (this.#view.failover === undefined) {
+        const message = `this gateway cannot change a VM's inside port while it runs: '${inside}' was not opened, nothing is changed`;
+        throw new RequestError(RPC.state, 'not-supported', message);
+      }
+      const moved = this.#view.failover(name, term, epoch, inside);
+      const { openEpoch, discardedFrames, releasedFrames, announced } = moved;
+      const answer = { term: moved.term, openEpoch, discardedFrames, releasedFrames, announced };
+      this.#changed(name, 'failover', answer);
+      for (const port of moved.ports) this.#publish('port', { vm: name, ...port });
+      return answer;
     },
+
+    'vm.addresses': ({ vm }) => listAddresses(this.#vm(vm)),
+
+    'vm.announce': ({ vm, term, addresses = [] }) => announce(this.#vm(vm), term, addresses),
 
     'vm.quiesce': ({ vm: name, term, timeoutMs, leaseMs }, client) => {
       const vm = this.#vm(name);
@@ -142,6 +204,30 @@ export class Methods {
 
     'set.delete': ({ vm, set, elements }) => deleteElements(this.#onlyVm(vm), set, elements, this.#view.clock.nowNs()),
 
+    'set.list': ({ vm, set = null, from = 0, limit = PAGE_ELEMENTS }) =>
+      listSets(this.#onlyVm(vm), set, from, limit, this.#view.clock.nowNs()),
+
+    'capture.start': (params, client) => {
+      const { capture, vm, ports } = this.#captures.open(params);
+      client.stream = capture;
+      return { vm, ports: ports.map(({ side, name }) => ({ side, name })) };
+    },
+
+    'rules.apply': (params, client) => this.#rules.apply(params, client),
+    'rules.list': (params) => this.#rules.list(params),
+    'rules.add': (params, client) => this.#rules.edit({ ...params, kind: 'add' }, params, client),
+    'rules.insert': (params, client) => this.#rules.edit({ ...params, kind: 'insert' }, params, client),
+    'rules.replace': (params, client) => this.#rules.edit({ ...params, kind: 'replace' }, params, client),
+    'rules.delete': (params, client) => this.#rules.edit({ ...params, kind: 'delete' }, params, client),
+    'rules.diff': (params) => this.#rules.diff(params),
+    'rules.text': (params) => this.#rules.text(params),
+    'rules.history': (params) => this.#rules.history(params),
+    'rules.rollback': (params, client) => this.#rules.rollback(params, client),
+    'rules.confirm': (params, client) => this.#rules.confirm(params, client),
+    'rules.audit': (params) => this.#rules.audit(params),
+    'trace.start': (params, client) => this.#traces.start(params, client),
+    'trace.stop': (_, client) => ({ stopped: this.#traces.stop(client) }),
+
     status: () => this.#status(),
 
     metrics: () => ({ ...this.#status(), text: this.#view.metricsText?.() ?? null }),
@@ -153,8 +239,9 @@ export class Methods {
   };
 
   #status(): Results['status'] {
-    const { vms, ports, clock } = this.#view;
-    return statusOf(vms, ports?.() ?? [], clock.nowNs());
+    const { vms, ports, clock, rules } = this.#view;
+    const status = statusOf(vms, ports?.() ?? [], clock.nowNs());
+    return rules === undefined ? status : withRules(status, rules);
   }
 
   #vm(name: string): Vm {

@@ -1,4 +1,5 @@
 import { isMethod, type Method, PARAMS, type ParamsOf } from './api.ts';
+import type { RuleProblem } from './rule-problem.ts';
 import type { Problem } from './schema.ts';
 
 /**
@@ -30,9 +31,15 @@ export class RequestError extends Error {
   /** The first parameter that is wrong. */
   readonly field: string | undefined;
   /** All that is wrong, where it is more than one thing. */
-  readonly errors: readonly Problem[] | undefined;
+  readonly errors: readonly (Problem | RuleProblem)[] | undefined;
 
-  constructor(rpcCode: number, code: string, message: string, field?: string, errors?: readonly Problem[]) {
+  constructor(
+    rpcCode: number,
+    code: string,
+    message: string,
+    field?: string,
+    errors?: readonly (Problem | RuleProblem)[],
+  ) {
     super(message);
     this.name = 'RequestError';
     this.rpcCode = rpcCode;

@@ -55,6 +55,10 @@ export function text(min: number, max: number): Schema<string> {
   );
 }
 
+export function boolean(): Schema<boolean> {
+  return schema('true or false', (value) => typeof value === 'boolean');
+}
+
 export function oneOf<const T extends string | number>(...values: readonly T[]): Schema<T> {
   const expected = values.map((value) => JSON.stringify(value)).join(' or ');
   return schema(expected, (value) => values.includes(value as T));

@@ -37,7 +37,7 @@ export class HostServer implements SessionOwner {
     this.#options = options;
     const publish = this.publish.bind(this);
     this.#methods = new Methods(options, publish);
-    this.#watcher = new Watcher(options.vms, publish);
+    this.#watcher = new Watcher(options.vms, publish, new Set(options.rules?.keys()));
     this.#server = createServer((socket) => this.#accept(socket));
   }
 
@@ -101,7 +101,7 @@ export class HostServer implements SessionOwner {
     if ('request' in decoded) {
       session.hasSpoken = true;
       this.#answer(decoded.request, session);
-      return !session.isGone;
+      return !session.isGone && !session.isStreaming;
     }
     const { error, id, isFatal } = decoded;
     if (isFatal) session.leave(error);
@@ -128,7 +128,7 @@ export class HostServer implements SessionOwner {
       socket.destroy();
       return;
     }
-    const session = new Session(socket, this);
+    const session = new Session(socket, this, uid);
     if (this.#sessions.size >= MAX_CLIENTS && !this.#makeRoom()) {
       const message = `there are ${MAX_CLIENTS} clients already`;
       session.leave(new RequestError(RPC.state, 'overloaded', message));
@@ -148,20 +148,37 @@ export class HostServer implements SessionOwner {
   }
 
   #answer({ id, method, params }: Request, session: Session): void {
+    // What has no answer cannot be followed by anything.
+    if (method === 'capture.start' && id === undefined) return;
     try {
       const result = this.#methods.call(method, params, session);
-      if (id === undefined) return;
+      this.#options.onRequest?.();
       if (result instanceof Promise) {
-        void result.then((value) => session.send(encodeResult(id, value)));
-      } else {
+        void result.then(
+          (value) => {
+            this.#options.onRequest?.();
+            if (id !== undefined) session.send(encodeResult(id, value));
+          },
+          (error) => {
+            const refusal = refusalOf(error);
+            if (id !== undefined) session.send(encodeError(id, refusal));
+          },
+        );
+      } else if (id !== undefined) {
         session.send(encodeResult(id, result));
+        if (method === 'capture.start') session.beginStream();
       }
     } catch (error) {
-      // Anything else is a fault of the gateway's own, and nobody's request may hide it.
-      if (!(error instanceof RequestError)) throw error;
-      if (id !== undefined) session.send(encodeError(id, error));
+      const refusal = refusalOf(error);
+      if (id !== undefined) session.send(encodeError(id, refusal));
     }
   }
+}
+
+/** Anything but a refusal is a fault of the gateway's own, and nobody's request may hide it. */
+function refusalOf(error: unknown): RequestError {
+  if (error instanceof RequestError) return error;
+  throw error;
 }
 
 /** Removes the socket of a gateway that is no more. */

@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
-import type { EventKind } from './api.ts';
+import type { EventKind, Events } from './api.ts';
 import { LineReader } from './line-reader.ts';
-import type { Client } from './methods.ts';
-import { encodeError, MAX_LINE_BYTES, RequestError, RPC } from './protocol.ts';
+import type { Client, Stream } from './methods.ts';
+import { encodeCall, encodeError, MAX_LINE_BYTES, RequestError, RPC } from './protocol.ts';
 
 /** Above this a client that does not read what it asked for is not read either. */
 const HIGH_WATER_BYTES = 65_536;
@@ -27,6 +27,9 @@ export class Session implements Client {
   kinds: ReadonlySet<EventKind> = new Set();
   /** The client has sent a request that was one. */
   hasSpoken = false;
+  stream?: Stream;
+  name?: string;
+  readonly uid: number | null;
   readonly #socket: Socket;
   readonly #owner: SessionOwner;
   readonly #reader = new LineReader(MAX_LINE_BYTES);
@@ -35,10 +38,13 @@ export class Session implements Client {
   #stuckSinceNs = Number.NaN;
   #farewellNs = Number.NaN;
   #isGone = false;
+  #isStreaming = false;
   /** What came and was not read, because the client does not read either. */
   #unread: Buffer | null = null;
 
-  constructor(socket: Socket, owner: SessionOwner) {
+  /** @param uid whose process the peer is; null: not known */
+  constructor(socket: Socket, owner: SessionOwner, uid: number | null = null) {
+    this.uid = uid;
     this.#socket = socket;
     this.#owner = owner;
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
@@ -64,9 +70,20 @@ export class Session implements Client {
     return this.#isGone;
   }
 
+  get isStreaming(): boolean {
+    return this.#isStreaming;
+  }
+
+  /** Sends an event that only this client asked for. @returns false if it has not read what it got before: this one is left out */
+  readonly tell = <K extends EventKind>(kind: K, params: Events[K]): boolean => {
+    if (this.#isGone || this.#isStreaming || this.#socket.writableLength > HIGH_WATER_BYTES) return false;
+    this.send(encodeCall('event', { kind, ...params }));
+    return true;
+  };
+
   /** Sends a line, or cuts the client off if it has left too many unread. */
   send(line: string): void {
-    if (this.#isGone || this.#isLeaving) return;
+    if (this.#isGone || this.#isLeaving || this.#isStreaming) return;
     if (this.#socket.writableLength > MAX_OUTPUT_BYTES) {
       this.destroy();
       return;
@@ -77,9 +94,32 @@ export class Session implements Client {
     this.#socket.pause();
   }
 
+  /** The client has its answer: from now on it gets the stream that it asked for, and what it still sends is thrown away. */
+  beginStream(): void {
+    const { stream } = this;
+    if (stream === undefined || this.#isGone || this.#isLeaving || this.#isStreaming) return;
+    this.#isStreaming = true;
+    this.kinds = new Set();
+    this.#account(0);
+    this.#lineSinceNs = Number.NaN;
+    this.#stuckSinceNs = Number.NaN;
+    const socket = this.#socket;
+    // Before Node's own listener, which ends our side too.
+    socket.prependOnceListener('end', () => stream.end());
+    socket.resume();
+    stream.start({
+      get unreadBytes() {
+        return socket.writableLength;
+      },
+      write: (bytes) => {
+        socket.write(bytes);
+      },
+    });
+  }
+
   /** Says why the connection ends; what the client still sends is thrown away. */
   leave(error: RequestError): void {
-    if (this.#isGone || this.#isLeaving) return;
+    if (this.#isGone || this.#isLeaving || this.#isStreaming) return;
     this.#farewellNs = this.#owner.nowNs();
     this.#account(0);
     this.#socket.end(encodeError(null, error));
@@ -87,6 +127,7 @@ export class Session implements Client {
   }
 
   destroy(): void {
+    if (this.#isStreaming && !this.#isGone) this.stream?.end();
     this.#isGone = true;
     this.#account(0);
     this.#socket.destroy();
@@ -115,14 +156,14 @@ export class Session implements Client {
   }
 
   #read(chunk: Buffer): void {
-    if (this.#isGone || this.#isLeaving) return;
+    if (this.#isGone || this.#isLeaving || this.#isStreaming) return;
     const wasInLine = this.#reader.isInLine;
     let ended = false;
     const taken = this.#reader.feed(chunk, (line) => {
       ended = true;
       return this.#owner.onLine(line, this) && !this.#isStuck;
     });
-    if (this.#isGone || this.#isLeaving) return;
+    if (this.#isGone || this.#isLeaving || this.#isStreaming) return;
     if (taken < 0) {
       const message = `the line is longer than ${MAX_LINE_BYTES} bytes`;
       this.leave(new RequestError(RPC.parseError, 'parse-error', message));

@@ -67,6 +67,24 @@ export class VmClient {
     return this.#begun(await this.#host.call('vm.rollback', this.#at(epoch)));
   }
 
+  /**
+   * The VM goes on from checkpoint `epoch` on its standby.
+   * @param inside port spec of the link to it, for each of the VM's pairs, with blanks between
+   */
+  async failover(epoch: number, inside: string): Promise<Results['vm.failover']> {
+    return this.#begun(await this.#host.call('vm.failover', { ...this.#at(epoch), inside }));
+  }
+
+  /** Where the VM is reached, for another gateway that may have to take over. */
+  addresses(): Promise<Results['vm.addresses']> {
+    return this.#host.call('vm.addresses', { vm: this.name });
+  }
+
+  /** Tells the network where the VM is. @param addresses what another gateway knew of it */
+  announce(addresses: Results['vm.addresses']['addresses'] = []): Promise<Results['vm.announce']> {
+    return this.#host.call('vm.announce', { vm: this.name, term: this.#term, addresses });
+  }
+
   async stop(held: ParamsOf<'replication.stop'>['held']): Promise<Results['replication.stop']> {
     const stopped = await this.#host.call('replication.stop', { vm: this.name, term: this.#term, held });
     this.#openEpoch = 0;

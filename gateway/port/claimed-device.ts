@@ -17,7 +17,7 @@ export class ClaimedDevice {
     if (device.master !== 0) {
       throw new PortError(
         'enslaved',
-        `${name} belongs to a bridge or bond: take it out (ip link set ${name} nomaster)`,
+        `${name} belongs to a bridge or bond: take it out (holdfast bridge attach, or ip link set ${name} nomaster)`,
       );
     }
     if (countAddresses(device.index) > 0) {

@@ -22,19 +22,25 @@ export interface Libc {
   getsockopt(fd: number, level: number, name: number, value: number, length: number): number;
   open(path: string, flags: number): number;
   ioctl(fd: number, request: number, argument: number): number;
+  mmap(address: number, length: number, protection: number, flags: number, fd: number, offset: number): number;
+  munmap(address: number, length: number): number;
+  syscall(number: number, a: number, b: number, c: number): number;
   close(fd: number): number;
   errno(): number;
 }
 
 /** Numbers of the errors that ports tell apart (Linux, asm-generic/errno.h). */
 export const ERRNO = {
+  EPERM: 1,
   EINTR: 4,
   EIO: 5,
   ENXIO: 6,
   EAGAIN: 11,
   ENOMEM: 12,
+  EBUSY: 16,
   ENODEV: 19,
   EEXIST: 17,
+  EINVAL: 22,
   EBADFD: 77,
   EMSGSIZE: 90,
   ENETDOWN: 100,
@@ -73,6 +79,9 @@ export function libc(): Libc {
     getsockopt: c.func('int getsockopt(int, int, int, uintptr_t, uintptr_t)'),
     open: c.func('int open(const char *, int)'),
     ioctl: c.func('int ioctl(int, unsigned long, uintptr_t)'),
+    mmap: c.func('intptr_t mmap(uintptr_t, size_t, int, int, int, long)'),
+    munmap: c.func('int munmap(uintptr_t, size_t)'),
+    syscall: c.func('long syscall(long, uintptr_t, uintptr_t, uintptr_t)'),
     close: c.func('int close(int)'),
     errno: () => koffi.errno(),
   };

@@ -1,5 +1,7 @@
 import { errnoName, libc, NativeMemory } from './libc.ts';
+import type { DeviceSocket } from './netdev-port.ts';
 import { PortError } from './port-error.ts';
+import { Readiness } from './readiness.ts';
 
 const AF_PACKET = 17;
 const SOCK_RAW = 3;
@@ -21,19 +23,25 @@ const EPERM = 1;
 const SEND_BUFFER_BYTES = 8 * 2 ** 20;
 
 /** An AF_PACKET socket on one device (packet(7)): whole frames, with virtio headers, not its own host's. */
-export class PacketSocket {
+export class PacketSocket implements DeviceSocket {
   readonly fd: number;
   readonly #memory = new NativeMemory(64);
-  /** Frames that the kernel put into its queue, and that it had no room for, since it was made. */
+  readonly trouble = null;
   queued = 0;
   dropped = 0;
 
   /**
    * @param receiveBufferBytes what may wait to be read, as the kernel counts it: a small frame counts as 768 bytes or more
    * @param qdiscBypass frames go to the driver directly; the kernel then drops super-frames that the device cannot cut
+   * @param prepare sets what has to be set before it hears anything
    * @throws PortError
    */
-  constructor(index: number, receiveBufferBytes: number, qdiscBypass: boolean) {
+  constructor(
+    index: number,
+    receiveBufferBytes: number,
+    qdiscBypass: boolean,
+    prepare: ((fd: number) => void) | null = null,
+  ) {
     const c = libc();
     // Without a protocol it hears nothing until it is bound: frames of other devices never get into its queue.
     this.fd = c.socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
@@ -49,15 +57,15 @@ export class PacketSocket {
       this.#option('PACKET_AUXDATA', PACKET.auxdata, 1);
       this.#option('PACKET_IGNORE_OUTGOING', PACKET.ignoreOutgoing, 1);
       if (qdiscBypass) this.#option('PACKET_QDISC_BYPASS', PACKET.qdiscBypass, 1);
+      prepare?.(this.fd);
       this.#bind(index);
-      this.#promiscuous(index);
+      joinPromiscuous(this.fd, index);
     } catch (error) {
       c.close(this.fd);
       throw error;
     }
   }
 
-  /** Reads the kernel's counts into `queued` and `dropped`. */
   updateStatistics(): void {
     const { view, address } = this.#memory;
     view.setUint32(8, 8, true);
@@ -68,7 +76,10 @@ export class PacketSocket {
     this.queued += view.getUint32(0, true) - drops;
   }
 
-  /** Takes an error away that waits to be reported: it would keep the socket readable. */
+  watch(ready: () => void, failed: () => void): Readiness {
+    return new Readiness(this.fd, ready, failed);
+  }
+
   clearError(): void {
     const { view, address } = this.#memory;
     view.setUint32(8, 4, true);
@@ -89,17 +100,6 @@ export class PacketSocket {
     if (libc().bind(this.fd, address, 20) < 0) throw new PortError('system', `bind: ${errnoName(libc().errno())}`);
   }
 
-  #promiscuous(index: number): void {
-    const { view, address } = this.#memory;
-    // struct packet_mreq
-    this.#memory.bytes.fill(0, 0, 16);
-    view.setInt32(0, index, true);
-    view.setUint16(4, PACKET_MR_PROMISC, true);
-    if (libc().setsockopt(this.fd, SOL_PACKET, PACKET.addMembership, address, 16) < 0) {
-      throw new PortError('system', `promiscuous mode: ${errnoName(libc().errno())}`);
-    }
-  }
-
   #option(name: string, option: number, value: number): void {
     if (!this.#set(SOL_PACKET, option, value)) throw new PortError('system', `${name}: ${errnoName(libc().errno())}`);
   }
@@ -112,5 +112,19 @@ export class PacketSocket {
   #set(level: number, option: number, value: number): boolean {
     this.#memory.view.setUint32(0, value, true);
     return libc().setsockopt(this.fd, level, option, this.#memory.address, 4) === 0;
+  }
+}
+
+/**
+ * The device hands up frames for any address while the packet socket is open.
+ * @throws PortError
+ */
+export function joinPromiscuous(fd: number, index: number): void {
+  const { view, address } = new NativeMemory(16);
+  // struct packet_mreq
+  view.setInt32(0, index, true);
+  view.setUint16(4, PACKET_MR_PROMISC, true);
+  if (libc().setsockopt(fd, SOL_PACKET, PACKET.addMembership, address, 16) < 0) {
+    throw new PortError('system', `promiscuous mode: ${errnoName(libc().errno())}`);
   }
 }

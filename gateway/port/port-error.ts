@@ -2,12 +2,16 @@
 export type PortErrorCode =
   | 'not-linux'
   | 'no-koffi'
+  | 'no-cap'
   | 'not-permitted'
   | 'enslaved'
   | 'has-addresses'
   | 'not-ethernet'
+  | 'several-queues'
   | 'guard-failed'
   | 'bad-name'
+  | 'taken'
+  | 'no-backpressure'
   | 'system';
 
 /** A port that cannot do what its configuration asks for. */

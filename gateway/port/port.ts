@@ -24,6 +24,11 @@ export interface Port {
    * @returns how many were accepted, from the first on; the rest may be offered again
    */
   transmit(batch: FrameBatch, from: number, count: number): number;
+  /**
+   * Takes in what the link has for us now, where the event loop would bring it later: when `receive` then gives nothing more,
+   * nothing is unread. Ports without it have that in `receive` itself.
+   */
+  gather?(): void;
   close(): void;
 }
 
@@ -39,6 +44,8 @@ export interface LivePort extends Port {
   readonly link: LinkState;
   /** What keeps the link from being up, for people; null where nothing is wrong. */
   readonly trouble: string | null;
+  /** The gateway's own part is done: frames flow once the other end is there too. */
+  readonly isReady: boolean;
   /** The longest payload of a frame, bytes behind the Ethernet header; null where the link has no such limit. */
   readonly mtu: number | null;
   /** Called when frames may be there, or when what was refused may be offered again. May be called for nothing. */
@@ -47,6 +54,11 @@ export interface LivePort extends Port {
   onLink: (() => void) | null;
   /** Whether `onReady` is wanted for frames that arrive: false while the reader has no room for them. At first true. */
   setReading(wanted: boolean): void;
+  /**
+   * Hangs up on a peer that has sent anything, and forgets what it sent: it is the machine that the VM was on. One that has not stays:
+   * it came in its place already. Links that have no peers lack it.
+   */
+  reset?(): void;
   /** Asks the kernel for what it has lost, so that `counters` has it. */
   updateCounters(): void;
 }

@@ -20,11 +20,18 @@ export class Readiness {
   constructor(fd: number, listener: () => void, failed: () => void) {
     const told: PollListener = (status) => {
       if (this.#poll === null) return;
-      if (status < 0) {
-        this.close();
-        failed();
-      } else {
-        listener();
+      try {
+        if (status < 0) {
+          this.close();
+          failed();
+        } else {
+          listener();
+        }
+      } catch (error) {
+        // Thrown from here it would be heard by nobody, and no watch of this process would ever call again.
+        setImmediate(() => {
+          throw error;
+        });
       }
     };
     this.#poll = libc().koffi.node.poll(fd, { readable: true }, told as never);

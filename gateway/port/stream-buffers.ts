@@ -1,5 +1,6 @@
 import type { FrameBatch } from '../frame-batch.ts';
 import { copyBytes } from './copy-bytes.ts';
+import { NativeMemory } from './libc.ts';
 import { segmentCount, segmentLength, writeSegment } from './segment.ts';
 
 /** Each frame is preceded by its length, a 32-bit number, most significant byte first. */
@@ -71,18 +72,13 @@ export class StreamInput {
 
 /** A piece of memory in which frames travel to the stream. */
 export class StreamChunk {
-  readonly bytes: Uint8Array;
-  readonly #view: DataView;
+  readonly memory: NativeMemory;
   length = 0;
+  /** Frames of the stream: of a super-frame each segment. */
   frames = 0;
 
   constructor(capacity: number) {
-    this.bytes = new Uint8Array(capacity);
-    this.#view = new DataView(this.bytes.buffer);
-  }
-
-  get frameBytes(): number {
-    return this.length - this.frames * LENGTH_BYTES;
+    this.memory = new NativeMemory(capacity);
   }
 
   clear(): void {
@@ -99,20 +95,26 @@ export class StreamChunk {
     return count * (LENGTH_BYTES + segmentLength(batch, i, 0));
   }
 
+  /** @returns as how many frames frame `i` is sent */
+  static segments(batch: FrameBatch, i: number): number {
+    return batch.gsoType[i] === 0 ? 1 : segmentCount(batch, i);
+  }
+
   /** Adds frame `i`, for which there is room. */
   add(batch: FrameBatch, i: number): void {
     if (batch.gsoType[i] === 0) {
       const length = batch.length[i]!;
-      copyBytes(batch.slab.view, batch.offset[i]!, this.#view, this.length + LENGTH_BYTES, length);
+      copyBytes(batch.slab.view, batch.offset[i]!, this.memory.view, this.length + LENGTH_BYTES, length);
       this.#close(length);
       return;
     }
     const count = segmentCount(batch, i);
-    for (let n = 0; n < count; n++) this.#close(writeSegment(batch, i, n, this.#view, this.length + LENGTH_BYTES));
+    for (let n = 0; n < count; n++)
+      this.#close(writeSegment(batch, i, n, this.memory.view, this.length + LENGTH_BYTES));
   }
 
   #close(length: number): void {
-    this.#view.setUint32(this.length, length);
+    this.memory.view.setUint32(this.length, length);
     this.length += LENGTH_BYTES + length;
     this.frames++;
   }

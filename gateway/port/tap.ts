@@ -89,6 +89,10 @@ export class TapPort implements LivePort {
     return this.#trouble;
   }
 
+  get isReady(): boolean {
+    return this.#link !== 'absent';
+  }
+
   get mtu(): number | null {
     return this.#device?.mtu ?? null;
   }

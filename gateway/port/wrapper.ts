@@ -38,6 +38,14 @@ export abstract class PortWrapper implements LivePort {
     return this.#live?.mtu ?? null;
   }
 
+  get isReady(): boolean {
+    return this.#live?.isReady ?? true;
+  }
+
+  gather(): void {
+    this.inner.gather?.();
+  }
+
   get onReady(): (() => void) | null {
     return this.#onReady;
   }
@@ -57,6 +65,10 @@ export abstract class PortWrapper implements LivePort {
 
   setReading(wanted: boolean): void {
     this.#live?.setReading(wanted);
+  }
+
+  reset(): void {
+    this.#live?.reset?.();
   }
 
   updateCounters(): void {

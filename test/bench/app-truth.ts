@@ -2,7 +2,7 @@ import { RECOGNISERS } from '../../classifier/apps/index.ts';
 import { ANSWER } from '../../classifier/apps/recogniser.ts';
 import { APPS, type AppName } from '../../rules/apps.ts';
 import { captureFiles } from '../support/captures.ts';
-import { forEachFrame, type ReferenceRow, referenceRows } from '../support/reference-rows.ts';
+import { forEachFrame, type ReferenceRow, referenceByPacket } from '../support/reference-rows.ts';
 
 /** One frame of the reference captures, as tshark and a recogniser see it. */
 interface Seen {
@@ -186,7 +186,7 @@ export function compareWithTshark(): { frames: number; results: AppResult[] } {
   const all = new Map<AppName, Counts>(APPS.map((app) => [app, noCounts()]));
   let frames = 0;
   for (const file of captureFiles()) {
-    const rows = referenceRows(file);
+    const rows = referenceByPacket(file);
     const media = new Set([...rows.values()].filter(isMedia).flatMap(mediaEnds));
     forEachFrame(file, (p, slab, packet) => {
       const row = rows.get(String(packet));

@@ -4,6 +4,7 @@ import { L3, L4, Parsed } from '../../classifier/parsed.ts';
 import { slabOf } from '../../classifier/slab.ts';
 import { APPS } from '../../rules/apps.ts';
 import { CAPTURES, NO_CAPTURES } from '../support/captures.ts';
+import { Random } from '../support/random.ts';
 import { agreementOf, compareWithTshark, qualityOf, TRUTHS } from './app-truth.ts';
 import type { Reporter } from './figures.ts';
 
@@ -46,10 +47,11 @@ function chance(report: Reporter): void {
   const words = new Uint32Array(bytes.buffer, 0, MAX_PAYLOAD / 4);
   const p = new Parsed();
   p.payloadOffset = 0;
+  const random = new Random(1);
   const taken = new Map(APPS.map((app) => [app, 0]));
   for (let i = 0; i < RANDOM_FRAMES; i++) {
-    const length = 1 + Math.floor(Math.random() * MAX_PAYLOAD);
-    for (let word = 0; word < words.length; word++) words[word] = Math.random() * 2 ** 32;
+    const length = 1 + random.below(MAX_PAYLOAD);
+    for (let word = 0; word < words.length; word++) words[word] = random.below(2 ** 32);
     p.payloadLength = length;
     p.payloadCaptured = length;
     p.udpLength = length + 8;

@@ -1,7 +1,12 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { compileGeneration, type Generation } from '../../classifier/classifier.ts';
 import { FLOW_KEY_WORDS } from '../../classifier/flow-key.ts';
 import { slabOf } from '../../classifier/slab.ts';
 import { VirtualClock } from '../../gateway/clock.ts';
+import { StateDir } from '../../gateway/durable/state-dir.ts';
+import type { VmStore } from '../../gateway/durable/vm-store.ts';
 import { FrameBatch } from '../../gateway/frame-batch.ts';
 import { DEFAULT_LIMITS, type TxBufferLimits } from '../../gateway/occupancy.ts';
 import { TxBuffer } from '../../gateway/tx-buffer.ts';
@@ -24,6 +29,7 @@ const LARGEST = 1514;
 export async function holdBench(report: Reporter): Promise<void> {
   for (const bytes of SIZES) throughVm(report, bytes);
   for (const bytes of SIZES) bufferAlone(report, bytes);
+  for (const bytes of SIZES) inFile(report, bytes);
   overhead(report);
   allocation(report);
 }
@@ -45,13 +51,14 @@ class Rig {
   readonly vm: Vm;
   #epoch = 0;
 
-  constructor(frameBytes: number, verdict: 'hold' | 'pass', limits: TxBufferLimits) {
+  constructor(frameBytes: number, verdict: 'hold' | 'pass', limits: TxBufferLimits, store?: VmStore) {
     this.inside = new BenchPort('inside', tcpFrames(frameBytes, FLOWS));
     this.vm = new Vm(this.inside, this.outside, generationOf(`outbound { default ${verdict} }`), new VirtualClock(), {
       slotBytes: LARGEST,
       limits,
       batchFrames: BATCH,
       replicated: true,
+      ...(store === undefined ? {} : { store }),
     });
     this.vm.start();
   }
@@ -152,6 +159,36 @@ function bufferAlone(report: Reporter, frameBytes: number): void {
     unit: 'ns/frame',
     baseline,
   });
+}
+
+/** What it costs a whole VM that its transmit buffer outlives the process. */
+function inFile(report: Reporter, frameBytes: number): void {
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-bench-'));
+  const dir = new StateDir(folder, () => 0);
+  try {
+    const limits = limitsFor(frameBytes);
+    const rigs = [new Rig(frameBytes, 'hold', limits), new Rig(frameBytes, 'hold', limits, dir.openVm('vm0', 'file'))];
+    const runs = rigs.flatMap((rig) => [
+      { perRun: HELD, run: () => rig.read(HELD) },
+      { perRun: HELD, run: () => rig.release() },
+    ]);
+    const [holdNs, releaseNs, holdInFileNs, releaseInFileNs] = interleaved(ROUNDS, runs);
+    report.figure({
+      metric: `VM: hold a frame of ${frameBytes} B in a file`,
+      value: holdInFileNs!,
+      unit: 'ns/frame',
+      baseline: { name: 'in memory', value: holdNs! },
+    });
+    report.figure({
+      metric: `VM: release ${HELD.toLocaleString('en')} frames of ${frameBytes} B from a file`,
+      value: 1e9 / releaseInFileNs!,
+      unit: 'frames/s',
+      baseline: { name: 'from memory', value: 1e9 / releaseNs! },
+    });
+  } finally {
+    dir.close();
+    rmSync(folder, { recursive: true });
+  }
 }
 
 /**

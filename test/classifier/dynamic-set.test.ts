@@ -295,3 +295,21 @@ describe('the live state of rules', () => {
     expect(lows(first, 0)).toEqual([3n]);
   });
 });
+
+test('a copy has the same elements with their deadlines, and goes its own way from then on', () => {
+  const types = ['ipv4_addr', 'inet_service'] as const;
+  const set = new DynamicSet(types, 10);
+  const element = (address: bigint, low: bigint, high = low) => [
+    { low: address, high: address },
+    { low, high },
+  ];
+  set.add(element(1n, 5n), 100, 0);
+  set.add(element(2n, 5n, 9n), null, 0);
+  const copy = new DynamicSet(types, 10);
+  copy.copyFrom(set);
+  expect(copy.list(50)).toEqual(set.list(50));
+  expect(copy.list(100)).toEqual([{ intervals: element(2n, 5n, 9n), deadlineNs: null }]);
+  copy.delete(element(2n, 5n, 9n), 50);
+  set.add(element(3n, 5n), null, 50);
+  expect([set.list(50).length, copy.list(50).length]).toEqual([3, 1]);
+});

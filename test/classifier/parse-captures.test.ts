@@ -6,7 +6,8 @@ import { readCapture } from '../../pcaps/cursor.ts';
 import { LINKTYPE_ETHERNET } from '../../pcaps/record.ts';
 import { CAPTURES, captureFiles, NO_CAPTURES } from '../support/captures.ts';
 import { type Fields, fieldsIn, GuardedView, parsedOf, rawFields } from '../support/parse-frame.ts';
-import { expectedFields, type ReferenceRow, referenceRows } from '../support/parse-reference.ts';
+import { expectedFields } from '../support/parse-reference.ts';
+import { type ReferenceRow, referenceRows } from '../support/reference-rows.ts';
 
 /** Of all values of all captures, as much must be equal. What differs is listed when the test fails. */
 const LEAST_AGREEMENT = 0.9995;

@@ -57,6 +57,23 @@ describe('check --format', () => {
     }
   });
 
+  it('does not touch a file with bytes that are not UTF-8, in a comment or a string', async () => {
+    for (const [before, behind] of [
+      ['# caf', '\noutbound {\n default hold }\n'],
+      ['outbound {\n default hold comment "', '" }\n'],
+    ] as const) {
+      const bytes = Buffer.concat([Buffer.from(before), Uint8Array.of(0xe9, 0xff), Buffer.from(behind)]);
+      const path = folder.write('latin1.rules', bytes);
+      for (const more of [['--format', '--write'], ['--format'], ['--formatted']]) {
+        const { code, stdout, stderr } = await holdfast(['check', path, ...more]);
+        expect([code, stdout]).toEqual([1, '']);
+        expect(stderr).toContain("error: unexpected '\ufffd'");
+        expect(stderr).toContain('the file is not UTF-8 text');
+        expect(readFileSync(path).equals(bytes)).toBe(true);
+      }
+    }
+  });
+
   it('--json tells what became of it', async () => {
     const path = folder.write('json.rules', MESSY);
     const { stdout } = await holdfast(['check', path, '--format', '--write', '--json']);
@@ -263,6 +280,33 @@ describe('check --against', () => {
     const { code, stdout, stderr } = await holdfast(['check', 'default', '--against', cut, '--json']);
     expect([code, jsonLines(stdout)[0]!.frames]).toEqual([1, expect.any(Number)]);
     expect(stderr).toContain('damaged at byte');
+  });
+});
+
+describe('standard input', () => {
+  it('has one name in all that check says', async () => {
+    const bad = 'outbound {\n tcp dprt 5 hold\n}\n';
+    const { stdout } = await holdfast(['check', '-'], { stdin: bad });
+    expect(stdout).toMatch(/^<stdin>:2:6: error: /);
+    expect(stdout).toMatch(/\n<stdin>: 1 error\n$/);
+    expect(jsonLines((await holdfast(['check', '-', '--json'], { stdin: bad })).stdout)[0]).toMatchObject({
+      file: '<stdin>',
+      errors: [{ file: '<stdin>' }],
+    });
+    for (const more of [['--format'], ['--formatted'], ['--explain', '1'], ['--against', capture]]) {
+      const { stderr } = await holdfast(['check', '-', ...more], { stdin: bad });
+      expect(stderr).toMatch(/^<stdin>:2:6: error: /);
+      expect(stderr).toMatch(/\nholdfast: <stdin>: 1 error; nothing was done\n$/);
+    }
+    const tidy = await holdfast(['check', '-', '--formatted'], { stdin: TIDY });
+    expect(tidy.stdout).toBe('<stdin>: formatted\n');
+    const against = await holdfast(['check', '-', '--against', capture], { stdin: TIDY });
+    expect(against.stdout).toMatch(/^[\d,]+ frames against <stdin>\n/);
+  });
+
+  it('may not include the folder that it stands in for', async () => {
+    const { code, stdout } = await holdfast(['check', '-'], { stdin: 'include "."\noutbound { default hold }\n' });
+    expect([code, stdout]).toEqual([1, expect.stringContaining("cannot include '.': it is a directory")]);
   });
 });
 

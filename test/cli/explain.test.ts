@@ -223,6 +223,37 @@ describe('explain for people', () => {
     expect(stdout).toMatch(/verdict pass, reason rule: a rule matched\n$/);
   });
 
+  it('--frame N of a later fragment names the rule that decided about its first one', async () => {
+    const ip = { src: '192.0.2.10', dst: '192.0.2.1', id: 7 };
+    const first = frame()
+      .eth(VM)
+      .ip4({ ...ip, moreFrags: true })
+      .udp(5, 4000, { length: 24 })
+      .payload(new Uint8Array(8));
+    const later = (id: number) =>
+      frame()
+        .eth(VM)
+        .ip4({ ...ip, id, fragOffset: 16, proto: 17 })
+        .payload(new Uint8Array(8));
+    const bytes = [first, later(7), later(8)].map((one) => one.build());
+    const path = folder.write('fragments.pcap', pcapOf(bytes.map((one, i) => ({ bytes: one, atNs: i }))));
+    const args = ['explain', path, '--rules', RULES, '--frame'];
+    const { stdout } = await holdfast([...args, '2']);
+    expect(stdout).toContain(
+      'rule 2, line 4: udp dport 4000 class data comment "media"\n  -> decided about its first fragment, which it follows\n',
+    );
+    expect(stdout).toMatch(/\nverdict pass, reason fragment: [^\n]+\n$/);
+    const rule = { handle: 2, line: 4, text: 'udp dport 4000 class data comment "media"' };
+    expect(jsonLines((await holdfast([...args, '2', '--json'])).stdout)).toEqual([
+      { pkt: 2, direction: 'outbound', verdict: 'pass', reason: 'fragment', rule, tried: [] },
+    ]);
+    // Of the first one it is the last that was tried, too; where none was seen there is no rule.
+    expect(jsonLines((await holdfast([...args, '1', '--json'])).stdout)[0]).toMatchObject({ reason: 'rule', rule });
+    const unknown = await holdfast([...args, '3']);
+    expect(unknown.stdout).toMatch(/\nrules were not asked\nverdict hold, reason fragment-unknown: /);
+    expect(jsonLines((await holdfast([...args, '3', '--json'])).stdout)[0]).toMatchObject({ rule: null, tried: [] });
+  });
+
   it('--frame counts through all captures; beyond the last one there is none', async () => {
     const third = await holdfast(['explain', capture, capture, '--frame', '7']);
     expect(third.stdout).toMatch(/^frame 2 of \S+: /);

@@ -170,7 +170,7 @@ describe('rules from-nft', () => {
     const { code, stdout, stderr } = await holdfast(['rules', 'from-nft', '-'], { stdin: text });
     expect(code).toBe(1);
     expect(stderr).toBe(
-      "standard input:4: not taken: ct state new drop: 'ct' is not part of the language\nstandard input: chain 'inet filter output': 1 rule taken, 1 not taken\n",
+      "<stdin>:4: not taken: ct state new drop: 'ct' is not part of the language\n<stdin>: chain 'inet filter output': 1 rule taken, 1 not taken\n",
     );
     expect(stdout).toContain('udp dport 5              class unsure-accepted\n');
     const json = await holdfast(['rules', 'from-nft', '-', '--json'], { stdin: text });
@@ -189,10 +189,16 @@ describe('rules from-nft', () => {
 
 describe('a wrong call of rules', () => {
   const none = folder.write('none.nft', '');
+  const input = folder.write(
+    'input.nft',
+    'table inet filter {\n\tchain input {\n\t\ttype filter hook input priority filter; policy drop;\n\t\ttcp dport 22 accept\n\t}\n}\n',
+  );
   it.each<[string[], string]>([
     [[], "a command is missing: see 'holdfast --help'"],
     [['dif', OLD, NEW], 'Did you mean diff?'],
-    [['diff', OLD], "missing required argument 'new'"],
+    [['diff'], 'name a rule file, or --from a generation'],
+    [['diff', OLD, '--replay', call], '--replay compares two files'],
+    [['diff', OLD, NEW, '--from', '1'], '--from, --to and --control are for the rules of a running gateway'],
     [['diff', '-', '-'], 'standard input can be read only once'],
     [['diff', OLD, '-', '--replay', '-'], 'standard input can be read only once'],
     [['diff', OLD, NEW, '--vm', '192.0.2.1'], '--vm and --verify-checksums go with --replay'],
@@ -203,6 +209,7 @@ describe('a wrong call of rules', () => {
     [['from-nft'], "missing required argument 'file'"],
     [['from-nft', 'nothing.nft'], 'there is no such file'],
     [['from-nft', TRACES], 'it is a directory'],
+    [['from-nft', input], "no frame of the VM leaves: to take it all the same, say --chain 'inet filter input'"],
     [['from-nft', none], "there is no chain in it: expected what 'nft list ruleset' prints"],
   ])('%s: one line on stderr, nothing on stdout, exit 2', async (args, words) => {
     const { code, stdout, stderr } = await holdfast(['rules', ...args]);
@@ -237,10 +244,25 @@ describe('completion', () => {
   }
 
   it.each<[string[], string[]]>([
-    [['ru'], ['rules']],
+    [['rul'], ['rules']],
     [
       ['rules', ''],
-      ['diff', 'from-nft'],
+      [
+        'diff',
+        'from-nft',
+        'add',
+        'insert',
+        'replace',
+        'delete',
+        'apply',
+        'check',
+        'edit',
+        'list',
+        'history',
+        'rollback',
+        'confirm',
+        'audit',
+      ],
     ],
     [['rules', 'diff', '--r'], ['--replay']],
     [['rules', 'from-nft', '--c'], ['--chain']],
@@ -252,6 +274,23 @@ describe('completion', () => {
       ['replay', '--pace', ''],
       ['burst', 'paced'],
     ],
+    [['host', 'se'], ['seal']],
+    [['host', 'commit', '--e'], ['--epoch']],
+    [
+      ['host', 'stop', '--held', ''],
+      ['release', 'discard', 'keep'],
+    ],
+    [
+      ['set', ''],
+      ['add', 'delete', 'list'],
+    ],
+    [
+      ['capture', '--side', ''],
+      ['inside', 'outside'],
+    ],
+    [['top', '--i'], ['--interval']],
+    [['status', '--w'], ['--watch']],
+    [['metr'], ['metrics']],
   ])('in bash knows what follows %s', async (words, expected) => {
     expect(await completed(...words)).toEqual(expected);
   });

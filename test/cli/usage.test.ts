@@ -121,7 +121,7 @@ describe('check', () => {
     );
     expect(stdout).toContain(`  \tudp dport 99999 class b\n  \t          ^^^^^\n`);
     expect(stdout.match(/^\s*\^+$/gm)).toHaveLength(3);
-    expect(stdout).toMatch(/: 3 errors, 0 warnings\n$/);
+    expect(stdout).toMatch(/: 3 errors\n$/);
   });
 
   it('warnings are told, exit 0', async () => {

@@ -1,25 +1,7 @@
-/** Random numbers that a seed repeats: xorshift32. */
-export class Dice {
-  #state: number;
+import { Random } from '../support/random.ts';
 
-  constructor(seed: number) {
-    this.#state = Math.imul(seed + 1, 0x9e3779b1) | 1;
-  }
-
-  /** @returns a whole number from 0 to `limit - 1` */
-  below(limit: number): number {
-    let x = this.#state;
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    this.#state = x;
-    return (x >>> 0) % limit;
-  }
-
-  pick<T>(from: readonly T[]): T {
-    return from[this.below(from.length)]!;
-  }
-
+/** Damage that a seed repeats. */
+export class Dice extends Random {
   /** @returns a copy with a few bytes changed, copied, taken out or put in, or cut short */
   mutate(bytes: Uint8Array): Uint8Array {
     let copy = Uint8Array.from(bytes);

@@ -5,6 +5,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { seconds } from '../support/duration.ts';
 
 /** Name and share of the time. */
 const FUZZERS = [
@@ -13,7 +14,7 @@ const FUZZERS = [
 ] as const;
 
 const given: Record<string, string> = Object.fromEntries(process.argv.slice(2).map((arg) => arg.split('=', 2)));
-const timeSeconds = Number(given.time ?? 60);
+const timeSeconds = seconds(given.time ?? '60');
 const seed = Number(given.seed ?? 1);
 if (!(timeSeconds > 0) || !Number.isSafeInteger(seed)) {
   console.error('usage: make fuzz time=SECONDS seed=INTEGER');

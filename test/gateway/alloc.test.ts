@@ -1,7 +1,15 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { slabOf } from '../../classifier/slab.ts';
 import { VirtualClock } from '../../gateway/clock.ts';
+import { StateDir } from '../../gateway/durable/state-dir.ts';
+import type { VmStore } from '../../gateway/durable/vm-store.ts';
 import { FrameBatch } from '../../gateway/frame-batch.ts';
+import { CaptureFilter } from '../../gateway/host/capture-filter.ts';
+import { Trace } from '../../gateway/host/trace.ts';
+import { RuleAudit } from '../../gateway/live-rules/audit.ts';
 import { DEFAULT_LIMITS } from '../../gateway/occupancy.ts';
 import { type MemoryPort, memoryLink } from '../../gateway/port/memory.ts';
 import type { Pacing } from '../../gateway/tx-buffer.ts';
@@ -55,13 +63,18 @@ class Line {
   received = 0;
   epoch = 1;
 
-  constructor(kinds: readonly ReplayKind[], pacing: Pacing = 'burst', rules = MIXED_RULES) {
+  constructor(kinds: readonly ReplayKind[], pacing: Pacing = 'burst', rules = MIXED_RULES, store?: VmStore) {
     // A time beyond what a small integer holds, as any real one: handed on as a number it would be allocated.
     this.clock.advanceTo(1e15 + 0.5);
     const [guest, inside] = memoryLink('inside', 4 * BURST, SLOT_BYTES, this.clock);
     const [net, outside] = memoryLink('outside', 4 * BURST, SLOT_BYTES, this.clock);
     const generation = generationOfText(rules);
-    this.vm = new Vm(inside, outside, generation, this.clock, { slotBytes: SLOT_BYTES, pacing, batchFrames: BURST });
+    this.vm = new Vm(inside, outside, generation, this.clock, {
+      slotBytes: SLOT_BYTES,
+      pacing,
+      batchFrames: BURST,
+      ...(store === undefined ? {} : { store }),
+    });
     this.term = this.vm.start().term;
     this.#guest = guest;
     this.#net = net;
@@ -173,6 +186,31 @@ inbound { udp dport @gone drop; udp dport 4000 declared drop; ip saddr . udp spo
     expect(growth).toBeLessThan(NOISE_BYTES);
   });
 
+  test('a frame that rules on trial judge, too, and that a trace looks at', () => {
+    const line = new Line(['media', 'data']);
+    const trial = generationOfText(
+      'outbound { udp dport 53 drop; tcp dport 80 hold; default pass }\ninbound { default drop }',
+    );
+    const audit = new RuleAudit(trial, false);
+    line.vm.beginAudit(trial.live, audit);
+    const trace = new Trace({
+      name: 'vm0',
+      vm: line.vm,
+      filter: new CaptureFilter('udp dport 1 frame length 1'),
+      perSecond: 1000,
+      timeText: String,
+      send: () => true,
+    });
+    const growth = rounds(() => {
+      line.send();
+      line.take();
+    });
+    trace.end();
+    const judged = audit.cells().reduce((sum, { frames }) => sum + frames, 0);
+    expect(judged).toBe(ALL_FRAMES);
+    expect(growth).toBeLessThan(NOISE_BYTES);
+  });
+
   test('a frame that is dropped, by a rule or because it is no Ethernet', () => {
     const line = new Line(['discard']);
     const growth = rounds(() => line.send());
@@ -203,8 +241,14 @@ inbound { udp dport @gone drop; udp dport 4000 declared drop; ip saddr . udp spo
     expect(growth).toBeLessThan(NOISE_BYTES);
   });
 
-  test.each(['burst', 'paced'] as const)('a frame that is held and released (%s), and one behind it', (pacing) => {
-    const line = new Line(['syn', 'data', 'dns'], pacing);
+  test.each([
+    ['burst', 'memory'],
+    ['paced', 'memory'],
+    ['burst', 'file'],
+  ] as const)('a frame that is held and released (%s, in %s), and one behind it', (pacing, where) => {
+    const folder = mkdtempSync(join(tmpdir(), 'holdfast-alloc-'));
+    const dir = new StateDir(folder, () => 0);
+    const line = new Line(['syn', 'data', 'dns'], pacing, MIXED_RULES, dir.openVm('vm0', where));
     let nowNs = 0;
     const sendAll = () => {
       for (let i = 0; i < FRAMES / BURST; i++) {
@@ -239,5 +283,7 @@ inbound { udp dport @gone drop; udp dport 4000 declared drop; ip saddr . udp spo
     expect(counters.reasonsByName()['behind-held']).toBeGreaterThan(FRAMES);
     expect(line.received).toBe(all);
     expect(growth).toBeLessThan(2 * NOISE_BYTES + TURNS * CLOCK_BYTES);
+    dir.close();
+    rmSync(folder, { recursive: true });
   });
 });

@@ -35,7 +35,8 @@ function rig() {
   const egress = new Egress(port, pool);
   const batch = new FrameBatch(slab, 1);
   const add = (name: number): void => {
-    batch.offset[0] = pool.take();
+    pool.show(batch.offset, 1);
+    pool.takeShown(1);
     batch.length[0] = 1;
     slab.bytes[batch.offset[0]!] = name;
     egress.add(batch, 0);

@@ -5,33 +5,43 @@ import { FramePool } from '../../gateway/frame-pool.ts';
 test('slots are disjoint, start where they are told and lie within the slab', () => {
   const pool = new FramePool(slabOf(new Uint8Array(100)), 10, 3, 30);
   expect([pool.slots, pool.slotBytes, pool.free]).toEqual([3, 30, 3]);
-  const taken = [pool.take(), pool.take(), pool.take()];
-  expect(taken.sort((a, b) => a - b)).toEqual([10, 40, 70]);
+  expect(take(pool, 3).sort((a, b) => a - b)).toEqual([10, 40, 70]);
   expect(pool.free).toBe(0);
 });
 
 test('the first slot that is taken is the first of the slab', () => {
   const pool = new FramePool(slabOf(new Uint8Array(100)), 10, 3, 30);
-  expect([pool.take(), pool.take()]).toEqual([10, 40]);
+  expect(take(pool, 2)).toEqual([10, 40]);
 });
 
 test('a slot that was given back is taken again', () => {
   const pool = new FramePool(slabOf(new Uint8Array(60)), 0, 2, 30);
-  const first = pool.take();
-  const second = pool.take();
-  pool.give(second);
+  const [first, second] = take(pool, 2);
+  pool.give(second!);
   expect(pool.free).toBe(1);
-  expect(pool.take()).toBe(second);
-  pool.give(first);
-  pool.give(second);
+  expect(take(pool, 1)).toEqual([second]);
+  pool.give(first!);
+  pool.give(second!);
   expect(pool.free).toBe(2);
+});
+
+test('of the slots that are shown only those are taken that were used', () => {
+  const pool = new FramePool(slabOf(new Uint8Array(100)), 10, 3, 30);
+  const offsets = new Uint32Array(4);
+  expect(pool.show(offsets, 2)).toBe(2);
+  expect([...offsets]).toEqual([10, 40, 0, 0]);
+  pool.takeShown(1);
+  expect(pool.free).toBe(2);
+  expect(pool.show(offsets, 4)).toBe(2);
+  expect([...offsets]).toEqual([40, 70, 0, 0]);
 });
 
 test('taking from an empty pool and giving to a full one are bugs of the caller', () => {
   const pool = new FramePool(slabOf(new Uint8Array(30)), 0, 1, 30);
   expect(() => pool.give(0)).toThrow(new Error('frame pool: more slots given than taken'));
-  pool.take();
-  expect(() => pool.take()).toThrow(new Error('frame pool: no slot is free'));
+  pool.takeShown(1);
+  expect(() => pool.takeShown(1)).toThrow(new Error('frame pool: more slots taken than are free'));
+  expect(pool.show(new Uint32Array(1), 1)).toBe(0);
   pool.give(0);
   expect(pool.free).toBe(1);
 });
@@ -41,3 +51,10 @@ test('a slab that is one byte too small is refused', () => {
     new RangeError('the slab is too small for the frame pool'),
   );
 });
+
+function take(pool: FramePool, count: number): number[] {
+  const offsets = new Uint32Array(count);
+  expect(pool.show(offsets, count)).toBe(count);
+  pool.takeShown(count);
+  return [...offsets];
+}

@@ -50,4 +50,46 @@ describe('rule counters', () => {
     counters.swap(rules('udp dport 1 pass'));
     expect(shown(counters)).toEqual(['outbound udp dport 1 pass: 1, 1 B']);
   });
+
+  test('by class are sums that never fall, whatever becomes of rules and classes', () => {
+    const classes = (verdict: string) => `class data pass\nclass control ${verdict}\n`;
+    const set = (text: string) => generationOfText(text).ruleSet;
+    const first = set(
+      `${classes('hold')}outbound {\nudp dport 1 class data\nudp dport 2 class data\ndefault class control\n}`,
+    );
+    const counters = new RuleCounters(first);
+    const hit = (index: number, bytes: number) => counters.count(index, bytes, Float64Array.of(0), 0);
+    const shownClasses = () =>
+      counters.byClass().map((one) => `${one.direction} ${one.class} ${one.verdict}: ${one.frames}, ${one.bytes} B`);
+    hit(0, 10);
+    hit(1, 20);
+    hit(2, 40);
+    expect(shownClasses()).toEqual(['outbound data pass: 2, 30 B', 'outbound control hold: 1, 40 B']);
+    // A rule goes, and a class changes its verdict: what it decided before was decided so.
+    counters.swap(set(`${classes('drop')}outbound {\nudp dport 1 class data\ndefault class control\n}`));
+    expect(shownClasses()).toEqual([
+      'outbound data pass: 2, 30 B',
+      'outbound control drop: 0, 0 B',
+      'outbound control hold: 1, 40 B',
+    ]);
+    hit(0, 1);
+    hit(1, 2);
+    expect(shownClasses()).toEqual([
+      'outbound data pass: 3, 31 B',
+      'outbound control drop: 1, 2 B',
+      'outbound control hold: 1, 40 B',
+    ]);
+    counters.swap(set('outbound {\nudp dport 9 drop\n}\ninbound {\nudp dport 1 drop\n}'));
+    counters.countInbound(0, 5, Float64Array.of(0), 0);
+    expect(shownClasses()).toEqual([
+      'outbound null drop: 0, 0 B',
+      'inbound null drop: 1, 5 B',
+      'outbound data pass: 3, 31 B',
+      'outbound control drop: 1, 2 B',
+      'outbound control hold: 1, 40 B',
+    ]);
+    counters.swap(first);
+    hit(0, 9);
+    expect(shownClasses()).toContain('outbound data pass: 4, 40 B');
+  });
 });

@@ -182,6 +182,6 @@ describe('limits', () => {
 
   test('the memory that is asked for covers limits, reserve, empty frames, the wrap and slack', () => {
     const limits = { ...DEFAULT_LIMITS, limitFrames: 10, limitBytes: 320, sealReserveFrames: 3, sealReserveBytes: 65 };
-    expect(TxBuffer.bytesFor(limits, 50)).toBe(320 + 65 + 10 + 3 + 100 + 7);
+    expect(TxBuffer.bytesFor(limits, 50)).toBe(320 + 65 + 10 + 3 + 150 + 7);
   });
 });

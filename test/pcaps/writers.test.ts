@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { frame } from '../../pcaps/build.ts';
 import { PcapWriter } from '../../pcaps/pcap-writer.ts';
-import { PcapngWriter } from '../../pcaps/pcapng-writer.ts';
+import { PACKET_DIRECTION, PcapngWriter } from '../../pcaps/pcapng-writer.ts';
 import { join, readBytes, sample } from '../support/pcap-bytes.ts';
 
 /** Everything that a writer hands to its sink. */
@@ -248,6 +248,30 @@ describe('tshark', () => {
       ['1700000000.123456789', length, '100', 'inside', 'rule 3: hold, epoch 7', '5060,5060'],
       ['1700000001.000000001', length, length, 'outside', '', '5060,5060'],
       ['1700000002.000000000', length, length, 'outside', 'größer 語 🎈', '5060,5060'],
+    ]);
+  });
+
+  test('reads whether a packet was received or sent, also where it has no comment', () => {
+    const bytes = collected(
+      (sink) => new PcapngWriter(sink),
+      (writer) => {
+        writer.addInterface({ name: 'inside' });
+        const { length } = datagram;
+        writer.writePacket(0, 1, 0, datagram, 0, length, length, 'came in', PACKET_DIRECTION.received);
+        writer.writePacket(0, 2, 0, datagram, 0, length, length, undefined, PACKET_DIRECTION.sent);
+        writer.writePacket(0, 3, 0, datagram, 0, length, length);
+        writer.writeStatistics(0, 4, 5, { received: 2 ** 40, accepted: 4, dropped: 1, written: 3 });
+      },
+    );
+    expect(
+      tshark(bytes, 'frame.packet_flags_direction', 'frame.comment', 'udp.dstport').map(([flag, ...rest]) => [
+        Number(flag),
+        ...rest,
+      ]),
+    ).toEqual([
+      [1, 'came in', '5060'],
+      [2, '', '5060'],
+      [0, '', '5060'],
     ]);
   });
 

@@ -155,7 +155,6 @@ describe('nothing is said where', () => {
     ['the rule passes other frames', ['# @holds udp dport 5', 'udp dport 6 pass', 'tcp dport 5 pass']],
     ['an earlier rule may be an answer', ['# @holds udp length > 20', 'app dns hold', 'default pass']],
     ['the network header is not known', ['# @holds ether type 0x88cc', 'udp dport 5 hold', 'default pass']],
-    ['raw bits are claimed', ['# @holds @th,64,8 5', 'udp dport 5 pass']],
     ['the payload cannot be both', ['# @holds app sip', 'app ssh pass']],
     ['an application is over another protocol', ['# @holds app ssh', 'udp dport 5 pass']],
     ['a packet is too short for the application', ['# @holds app sip', 'udp length < 72 pass']],
@@ -163,7 +162,6 @@ describe('nothing is said where', () => {
     ['the packet is longer than its frame', ['# @holds ip length 100', 'frame length < 114 pass']],
     ['the datagram is longer than its packet', ['# @holds udp length 100', 'ip length 119 pass']],
     ['a tag and a length do not go together', ['# @holds frame length 60', 'vlan id 1 meta length 43 pass']],
-    ['a later fragment would be meant', ['# @holds ip frag-off & 0x1fff != 0', 'ip ttl 5 pass']],
     ['the number is another header', ['# @holds ip6 nexthdr 44', 'ip6 saddr ::1 pass']],
     [
       'the network header is not known, and raw bits are asked for',
@@ -233,6 +231,37 @@ describe('a claim', () => {
         length: 6,
         message: "no frame is like that: 'udp dport' and 'tcp dport' exclude each other",
       },
+    ]);
+  });
+
+  it.each([
+    ['@th,64,8 5', '@th,64,8'],
+    ['udp dport 5 @nh,0,8 & 0xf0 == 0x40 @ll,0,8 1', '@nh,0,8'],
+    ['@ll,0,16 != { 1, 2 }', '@ll,0,16'],
+  ])('that asks for raw bits is not checked, and says so: %s', (matches, name) => {
+    const { warnings } = parseRules(`# @holds ${matches}\noutbound {\n  default pass\n}`, 'r');
+    expect(warnings).toEqual([
+      {
+        severity: 'warning',
+        code: 'claim-unchecked',
+        file: 'r',
+        line: 1,
+        column: 3,
+        length: 6,
+        message: `this claim is not checked: which frames '${name}' means is not worked out`,
+      },
+    ]);
+  });
+
+  it('that asks for raw bits of no frame is only said to be empty', () => {
+    const { warnings } = parseRules('# @holds @th,0,8 5 @th,0,8 6\noutbound {\n  default pass\n}', 'r');
+    expect(warnings.map(({ code }) => code)).toEqual(['claim-empty']);
+  });
+
+  it('about later fragments is about no frame that rules are asked about', () => {
+    const { warnings } = parseRules('# @holds ip frag-off & 0x1fff != 0\noutbound {\n  ip ttl 5 pass\n}', 'r');
+    expect(warnings).toMatchObject([
+      { code: 'claim-empty', message: expect.stringContaining('later fragments follow') },
     ]);
   });
 

@@ -41,6 +41,8 @@ describe('a rule that an earlier one hides', () => {
     ['th sport 5 hold', 'dccp sport 5 pass'],
     ['ip protocol igmp hold', 'igmp type 0x16 pass'],
     ['sctp dport 0-65535 hold', 'sctp chunk init pass'],
+    ['ip frag-off & 0x1fff == 0 hold', 'ip ttl 5 pass'],
+    ['ip frag-off & 0x3fff != 0 hold', 'ip frag-off 0x2000 pass'],
     ['ip frag-off & 0x4000 != 0 hold', 'ip frag-off & 0x4000 == 0x4000 ip ttl 5 pass'],
     ['ip saddr & 255.255.0.0 == 10.1.0.0 hold', 'ip saddr 10.1.2.3 pass'],
     ['ip saddr 10.1.0.0/16 hold', 'ip saddr & 255.255.255.0 == 10.1.2.0 pass'],
@@ -180,7 +182,7 @@ describe('a rule that never matches', () => {
     ['igmp type 5 icmp type 5', "'igmp type' and 'icmp type' exclude each other"],
     ['sctp chunk init tcp dport 5', "'sctp chunk' and 'tcp dport' exclude each other"],
     ['ip ttl 5 ip6 hoplimit 5', "'ip ttl' and 'ip6 hoplimit' exclude each other"],
-    ['ip frag-off & 0x2001 == 1 ip frag-off & 0x2001 == 0', "its matches on 'ip frag-off' exclude each other"],
+    ['ip length & 0x2001 == 1 ip length & 0x2001 == 0', "its matches on 'ip length' exclude each other"],
     ['@th,0,16 5 @th,0,16 6', "its matches on '@th,0,16' exclude each other"],
     ['@th,0,16 5 arp operation 1', "'@th,0,16' and 'arp operation' exclude each other"],
     [
@@ -210,10 +212,31 @@ describe('a rule that never matches', () => {
     'ether type & 0xfff9 == 0x0800 arp operation 1',
     '@ll,0,48 5 @nh,0,8 5 @th,0,8 5',
     'ip saddr . udp dport { 10.0.0.1 . 1, 10.0.0.2 . 2 } ip saddr 10.0.0.1 udp dport 1',
-    'ip frag-off & 0x2001 == 1 ip frag-off & 0x4001 == 0',
+    'ip length & 0x2001 == 1 ip length & 0x4001 == 0',
+    'ip frag-off & 0x2000 != 0',
+    'ip frag-off & 0x3fff != 0',
+    'ip frag-off & 0x1fff == 0',
+    'ip frag-off >= 0x4000',
+    'ip frag-off . udp dport { 1 . 53, 0x2000 . 53 }',
     'meta length 10 frame length 5',
   ])('%s may match', (matches) => {
     expect(warningsOf(`${matches} hold`)).toEqual([]);
+  });
+
+  it.each([
+    'ip frag-off & 0x1fff != 0',
+    'ip frag-off & 0x1fff > 0',
+    'ip frag-off & 0x1fff 1-185',
+    'ip frag-off & 0x3fff { 5, 0x2005 }',
+    'ip frag-off 185',
+    'ip frag-off { 0x2001-0x3fff, 1 }',
+    'ip frag-off > 0x2000 ip frag-off < 0x4000',
+    'ip frag-off != { 0, 0x2000, 0x4000, 0x6000, 0x8000, 0xa000, 0xc000, 0xe000 }',
+    'ip frag-off . udp dport { 1 . 53, 2 . 53 }',
+  ])('%s is what only later fragments are', (matches) => {
+    const why =
+      "no whole packet and no first fragment has such an 'ip frag-off', and later fragments follow their first one";
+    expect(warningsOf(`${matches} hold`)).toEqual([`4: this rule never matches: ${why}`]);
   });
 });
 

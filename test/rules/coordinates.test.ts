@@ -60,6 +60,17 @@ describe('a match says of a frame', () => {
     ['ip ttl & 0xf0 != 0x40', ['l3/2: 1', 'ip.ttl/8: 0-63 80-255']],
     ['ip ttl & 1 == 1', ['l3/2: 1', `ip.ttl/8: ${ODD}`]],
     ['ip ttl & 1 != 1', ['l3/2: 1', `ip.ttl/8: ${EVEN}`]],
+    ['ip frag-off 0x2000', ['l3/2: 1', `ip.frag-off/16: ${0x2000}-${0x3fff}`]],
+    [
+      'ip frag-off & 0x2000 == 0',
+      ['l3/2: 1', `ip.frag-off/16: 0-${0x1fff} ${0x4000}-${0x5fff} 32768-40959 49152-57343`],
+    ],
+    ['ip frag-off & 0x1fff == 0', ['l3/2: 1', 'ip.frag-off/16: 0-65535']],
+    ['ip frag-off & 0x1fff != 0', ['l3/2: 1', 'ip.frag-off/16: ']],
+    [
+      'ip frag-off . ip ttl { 0x2000 . 5 }',
+      ['l3/2: 1', 'l3/2: 1', `ip.frag-off/16: ${0x2000}-${0x3fff}`, 'ip.ttl/8: 5'],
+    ],
     ['vlan id & 0xff0 == 0x120', ['tagged/1: 1', 'vlan.id/12: 288-303']],
     ['vlan id & 0x00f == 5', ['tagged/1: 1', 'vlan.id & f/12: 5']],
     ['vlan id & 0x00f != 5', ['tagged/1: 1', 'vlan.id & f/12: 0-4 6-4095']],

@@ -433,3 +433,54 @@ describe('any sequence of changes', () => {
     );
   });
 });
+
+describe('a database that goes on from an earlier one', () => {
+  const parts = { prepare: (_: RuleSet, generation: number) => generation, nowMs: () => 5 };
+  const entry = { generation: 7, atMs: 1, origin: ME, sources: outbound(WEB, REST), state: 'in-force' } as const;
+
+  test('has its number, its history and its handles, where its text stays', () => {
+    const restored = { history: [entry], lastNumber: 7, handles: [4, 2], nextHandle: 9, goesOn: true };
+    const database = new RuleDatabase<number>(entry.sources, ME, parts, restored);
+    expect([database.current.number, database.history, rows(database)]).toEqual([
+      7,
+      [entry],
+      [
+        [4, WEB],
+        [2, REST],
+      ],
+    ]);
+    database.edit({ kind: 'add', rule: DNS }, ME);
+    expect([database.current.number, database.nextHandle]).toEqual([8, 10]);
+    expect(rows(database)[1]).toEqual([9, DNS]);
+  });
+
+  test('begins with the next number where it does not; handles of other rules than these are of no use', () => {
+    const restored = { history: [], lastNumber: 7, handles: [4, 2, 3], nextHandle: 2, goesOn: false };
+    const database = new RuleDatabase<number>(outbound(WEB, REST), ME, parts, restored);
+    expect(database.history).toMatchObject([{ generation: 8, state: 'in-force' }]);
+    expect(rows(database).map(([handle]) => handle)).toEqual([1, 2]);
+    expect(database.nextHandle).toBe(3);
+  });
+});
+
+test('a change may override one that waits to be confirmed; what comes back is what was confirmed last', () => {
+  const { database, clock } = open(outbound(WEB, REST));
+  database.apply(outbound(DNS, REST), ME, { confirmWithinMs: 10 });
+  database.apply(outbound(REST), ME, { confirmWithinMs: 10, overridesPending: true });
+  expect(database.confirmedSources).toEqual(outbound(WEB, REST));
+  clock.nowMs += 10;
+  database.tick();
+  expect(rows(database).map(([, text]) => text)).toEqual([WEB, REST]);
+  expect(database.history.map(({ state }) => state)).toEqual(['replaced', 'reverted', 'reverted', 'in-force']);
+  expect(database.confirmedSources).toBeNull();
+});
+
+test('the history keeps so much text, but always the last two generations', () => {
+  const database = new RuleDatabase<number>(outbound(WEB, REST), ME, {
+    prepare: (_, generation) => generation,
+    nowMs: () => 0,
+    historyCharacters: 350,
+  });
+  for (let i = 0; i < 5; i++) database.edit({ kind: 'add', rule: `udp dport ${i + 1} pass` }, ME);
+  expect(database.history.map(({ generation }) => generation)).toEqual([5, 6]);
+});

@@ -132,6 +132,19 @@ describe('an nft ruleset becomes a rule file', () => {
     expect(reasons(`define ports = 22\nredefine ports = 80\n${rule}`).join()).toContain('ports');
   });
 
+  it('with a remark where only later fragments would match', () => {
+    const why =
+      "no whole packet and no first fragment has such an 'ip frag-off', and later fragments follow their first one";
+    for (const match of ['ip frag-off & 0x1fff != 0', 'ip frag-off & 8191 > 0', 'ip frag-off 1-185']) {
+      expect(made(listed(`${match} drop`)).slice(0, 2)).toEqual([
+        `# other than in nft: never matches: ${why}`,
+        `${match} drop`,
+      ]);
+      expect(fromNft(listed(`${match} drop`))).toMatchObject({ taken: 1, notTaken: [] });
+    }
+    expect(made(listed('ip frag-off & 0x3fff != 0 drop'))[0]).toBe('ip frag-off & 0x3fff != 0 drop');
+  });
+
   it('with what dynamic sets have at the moment', () => {
     const more =
       '\tset live {\n\t\ttype ipv4_addr\n\t\tflags dynamic,timeout\n\t\ttimeout 1m\n\t\tgc-interval 10s\n\t\telements = { 192.0.2.1 timeout 30s expires 12s500ms, 192.0.2.2 expires 5s }\n\t}\n';
@@ -206,6 +219,63 @@ describe('what is not taken', () => {
     }
   });
 
+  it.each([
+    ['a rule that is cut off', 'tcp dport 22 acc', '# not taken: tcp dport 22 acc…', '6: the text ends in it'],
+    ['a set that is cut off', 'tcp dport { 22, 80,\n', '# not taken: tcp dport { 22, 80,…', '6: the text ends in it'],
+    ['a verdict that is cut off', 'jump', '# not taken: jump…', '6: the text ends in it'],
+    ['a chain that is cut off', '', '# not taken: chain out…', '2: the text ends in it'],
+    [
+      'a string that is cut off',
+      'udp dport 5 log prefix "x',
+      '# not taken: udp dport 5 log prefix x',
+      '6: it cannot be read',
+    ],
+  ])('makes unsure what %s may decide: all below it', (_, cut, line, reason) => {
+    const whole = listed('tcp dport 1 accept\ntcp dport 2 drop', { policy: 'drop' });
+    const text = `${whole.slice(0, whole.indexOf('\t}\n'))}${cut}`;
+    expect(made(text).slice(0, 4)).toEqual([
+      'tcp dport 1 class accepted',
+      'tcp dport 2 drop',
+      expect.stringContaining(line),
+      'frame length >= 0 class unsure-dropped',
+    ]);
+    expect(reasons(text)).toEqual([reason]);
+  });
+
+  it('makes unsure what a chain, a set or a map that is cut off, or missing, may decide', () => {
+    const first = (rule: string) => listed(`${rule}\ntcp dport 1 accept`).replace(/}\n$/, '');
+    const decided = (text: string) => made(text).filter((line) => !line.startsWith('#'))[0];
+    expect(decided(`${first('ip ttl 1 jump web')}chain web {\nreturn`)).toBe('tcp dport 1 class unsure-accepted');
+    expect(decided(`${first('ct state new jump web')}`)).toBe('tcp dport 1 class unsure-accepted');
+    expect(decided(`${first('ip saddr @bad drop')}set bad {\ntype ipv4_addr\n`)).toBe(
+      'tcp dport 1 class unsure-accepted',
+    );
+    expect(decided(`${first('tcp dport vmap @m')}map m {\ntype inet_service : verdict\nelements = { 1 : accept`)).toBe(
+      'tcp dport 1 class unsure-accepted',
+    );
+  });
+
+  it('makes unsure what a rule may decide that is added to the chain, or put above it', () => {
+    const text = listed('tcp dport 1 accept\ntcp dport 2 drop');
+    const added = `${text}add rule netdev filter out ct state new drop\n`;
+    expect(made(added).slice(0, 4)).toEqual([
+      'tcp dport 1 class accepted',
+      'tcp dport 2 drop',
+      '# not taken: add rule netdev filter out ct state new drop',
+      'frame length >= 0 class unsure-accepted',
+    ]);
+    expect(reasons(added)).toEqual(['8: only tables are read, as nft lists them']);
+    expect(made(`${text}insert rule netdev filter out tcp dport 2 accept`).slice(0, 4)).toEqual([
+      '# not taken: insert rule netdev filter out tcp dport 2 accept',
+      'tcp dport 1 class accepted',
+      'tcp dport 2 class unsure-dropped',
+      'frame length >= 0 class accepted',
+    ]);
+    // A table without a family is one of IPv4; without such a chain nobody knows what becomes of it.
+    expect(made(`${listed('tcp dport 1 accept', { family: 'ip' })}add rule filter out drop`)[1]).toContain('not taken');
+    expect(made(`${text}add rule netdev filter nowhere drop`)[1]).toBe('tcp dport 2 class unsure-dropped');
+  });
+
   it('makes unsure by what a chain that it jumps to may decide', () => {
     const more = '\tchain yes {\n\t\taccept\n\t}\n\tchain deep {\n\t\tjump yes\n\t\tjump deep\n\t}\n';
     const lines = made(listed('ct state new jump deep\ntcp dport 1 accept\ntcp dport 2 drop', { more }));
@@ -229,9 +299,19 @@ describe('what is not taken', () => {
     const text = `${listed('accept', { family: 'inet', more: '\tset names {\n\t\ttype ifname\n\t}\n' })}table ip nat {\n\tchain post {\n\t\ttype nat hook postrouting priority srcnat; policy accept;\n\t\tmasquerade\n\t}\n}\nadd rule ip nat post drop\n`;
     expect(reasons(text)).toEqual([
       expect.stringMatching(/^2: .*ifname/),
-      '11: only one chain becomes the outbound block; this one has 1 rule',
-      '16: only tables are read, as nft lists them',
+      '11: only one chain becomes the outbound block; this one has 2 rules',
     ]);
+    // What may be about this table is told, and makes all of it unsure.
+    for (const command of ['flush ruleset', 'include "more.nft"', 'delete rule netdev filter out handle 5']) {
+      const changed = `${listed('tcp dport 1 accept')}${command}\n`;
+      expect(reasons(changed)).toEqual(['7: only tables are read, as nft lists them']);
+      expect(made(changed).slice(0, 2)).toEqual([
+        'tcp dport 1 class unsure-accepted',
+        'frame length >= 0 class unsure-accepted',
+      ]);
+    }
+    const elsewhere = `${listed('tcp dport 1 accept')}flush chain ip other out\nredefine a = 5\n`;
+    expect(made(elsewhere).slice(0, 2)).toEqual(['tcp dport 1 class accepted', 'frame length >= 0 class accepted']);
   });
 
   it('does not count what only counts and writes logs', () => {
@@ -255,6 +335,17 @@ describe('the chain', () => {
 
   it.each(['input', 'filter input', 'inet filter  input'])('is the one that is named: %s', (name) => {
     expect(made(text, name)[0]).toBe('tcp dport 1 drop');
+  });
+
+  it('is never one of hook input that is not named', () => {
+    const only = `table inet filter {\n${chain('input', 'input', 'tcp dport 1 drop')}`;
+    const why =
+      "chain 'inet filter input' is hooked at 'input', where no frame of the VM leaves: to take it all the same, say --chain 'inet filter input'";
+    expect(() => fromNft(`${only}}\n`)).toThrow(new NftImportError(why));
+    expect(() => fromNft(`table inet filter {\n${chain('input', 'input', '')}}\n`)).toThrow(new NftImportError(why));
+    expect(made(`${only}}\n`, 'inet filter input')[0]).toBe('tcp dport 1 drop');
+    // One without rules by which frames leave says what becomes of them: its policy.
+    expect(fromNft(`${only}${chain('output', 'output', '')}}\n`).chain).toBe('inet filter output');
   });
 
   it.each<[string, string | null, string]>([

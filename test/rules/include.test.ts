@@ -152,6 +152,11 @@ describe('the path of an include', () => {
     ['../../b', '/conf/a', '/b'],
     ['/b//c/./d', 'conf/a', '/b/c/d'],
     ['b', '<stdin>', 'b'],
+    ['.', 'a', '.'],
+    ['', 'a', '.'],
+    ['conf/..', '<stdin>', '.'],
+    ['.', 'conf/a', 'conf'],
+    ['/', 'conf/a', '/'],
   ])('%s in %s is %s', (path, from, expected) => {
     expect(includedPath(path, from)).toBe(expected);
   });

@@ -1,7 +1,5 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
 import { RulesInvalidError } from '../../rules/errors.ts';
 import {
   loadRules,
@@ -12,15 +10,9 @@ import {
   shippedRulesPath,
 } from '../../rules/load.ts';
 import type { Match } from '../../rules/rule.ts';
+import { temporaryFolder } from '../support/run-cli.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'holdfast-rules-'));
-afterAll(() => rmSync(folder, { recursive: true }));
-
-function write(name: string, content: string | Uint8Array): string {
-  const path = join(folder, name);
-  writeFileSync(path, content);
-  return path;
-}
+const { path: pathOf, write } = temporaryFolder();
 
 describe('loading rules', () => {
   it('gives the rule set with the source it came from', async () => {
@@ -50,11 +42,41 @@ describe('loading rules', () => {
     });
   });
 
+  it.each([
+    ['a comment', '# caf', ' and more\noutbound { default hold }\n', 1, 6],
+    ['a comment behind a rule', 'outbound {\n  default hold # ', '\n}\n', 2, 18],
+    ['a string', 'outbound {\n  default hold comment "a', 'b"\n}\n', 2, 26],
+    ['the name of an included file', 'outbound { }\ninclude "', '"\n', 2, 10],
+    ['a comment of a set', 'set s {\n  type ipv4_addr\n  comment "', '"\n}\noutbound { }\n', 3, 12],
+  ])('reports them also in %s', async (_, before, behind, line, column) => {
+    const path = write('damaged.rules', Buffer.concat([Buffer.from(before), Uint8Array.of(0xe9), Buffer.from(behind)]));
+    const error = await loadRules(path).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(RulesInvalidError);
+    const { errors } = error as RulesInvalidError;
+    expect(errors.filter((one) => one.code === 'unknown-character')).toMatchObject([
+      {
+        code: 'unknown-character',
+        file: path,
+        line,
+        column,
+        length: 1,
+        message: "unexpected '\ufffd'",
+        hint: 'the file is not UTF-8 text',
+      },
+    ]);
+    const whole = write('whole.rules', `${before}\u00e9${behind}`);
+    const codes = await loadRules(whole).then(
+      () => [],
+      (reason: RulesInvalidError) => reason.errors.map(({ code }) => code),
+    );
+    expect(codes).not.toContain('unknown-character');
+  });
+
   it('says why a file cannot be read', async () => {
-    await expect(loadRules(join(folder, 'none.rules'))).rejects.toThrow(/none\.rules': there is no such file$/);
+    await expect(loadRules(pathOf('none.rules'))).rejects.toThrow(/none\.rules': there is no such file$/);
     await expect(loadRules('telefony')).rejects.toThrow("no such file (did you mean the shipped set 'telephony'?)");
-    await expect(loadRules(folder)).rejects.toThrow('it is a directory');
-    await expect(loadRules(join(folder, 'none.rules'))).rejects.toBeInstanceOf(RulesUnreadableError);
+    await expect(loadRules(pathOf('.'))).rejects.toThrow('it is a directory');
+    await expect(loadRules(pathOf('none.rules'))).rejects.toBeInstanceOf(RulesUnreadableError);
   });
 
   it('refuses a file that is too large', async () => {
@@ -64,7 +86,7 @@ describe('loading rules', () => {
 });
 
 describe('loading rules that include others', () => {
-  mkdirSync(join(folder, 'parts'));
+  mkdirSync(pathOf('parts'));
   write('parts/b.part', 'udp dport 2 hold');
   write('parts/a.part', 'udp dport 1 hold\ninclude "../last"');
   write('last', 'udp dport 9 hold');
@@ -77,12 +99,12 @@ describe('loading rules that include others', () => {
     const main = write('main.rules', 'outbound {\n include "parts/*.part"\n default hold\n}');
     const { ruleSet, sources } = await loadRules(main);
     const files = ruleSet.outbound.map(({ place }) => place.file);
-    expect(files).toEqual([join(folder, 'parts/a.part'), join(folder, 'last'), join(folder, 'parts/b.part'), main]);
+    expect(files).toEqual([pathOf('parts/a.part'), pathOf('last'), pathOf('parts/b.part'), main]);
     expect(new Set(sources.keys())).toEqual(new Set(files));
   });
 
   it('reads them by absolute paths', async () => {
-    const main = write('absolute.rules', `outbound { include "${join(folder, 'last')}" }`);
+    const main = write('absolute.rules', `outbound { include "${pathOf('last')}" }`);
     expect((await loadRules(main)).ruleSet.outbound).toHaveLength(1);
   });
 
@@ -105,6 +127,11 @@ describe('loading rules that include others', () => {
     expect(await fails('folder.rules', 'outbound { }\ninclude "parts"')).toMatchObject({
       errors: [{ message: "cannot include 'parts': it is a directory" }],
     });
+    for (const path of ['.', './', '..', 'parts/..']) {
+      expect(await fails('dot.rules', `outbound { }\ninclude "${path}"`)).toMatchObject({
+        errors: [{ code: 'include-failed', message: `cannot include '${path}': it is a directory` }],
+      });
+    }
   });
 
   it('finds a file that includes itself', async () => {

@@ -29,6 +29,12 @@ export function valuesOf(match: string): string {
   return `${negated ? '!' : ''}${mask === null ? '' : `&${mask} `}${values}`;
 }
 
+/**
+ * A mistake, in words; the text that has it, whole or as lines inside `outbound`, of which the first is line 4; and all that is
+ * said about it.
+ */
+export type MessageCase = readonly [mistake: string, text: string, expected: readonly string[]];
+
 /** The lines that are shown for the errors of a file called `r`. */
 export function shownErrors(text: string): readonly string[] {
   return parseRules(text, 'r').errors.flatMap((error) => formatRuleError(error, text).split('\n'));

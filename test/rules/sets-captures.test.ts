@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { SHIPPED_SETS, type ShippedSet, shippedRulesPath } from '../../rules/load.ts';
 import { CAPTURES, captureFiles, NO_CAPTURES } from '../support/captures.ts';
-import { type ReferenceRow, referenceRows } from '../support/reference-rows.ts';
+import { type ReferenceRow, referenceByPacket } from '../support/reference-rows.ts';
 import { filledIn, type Values } from '../support/shipped.ts';
 import { generationOf, type Judged, judgeCapture } from '../support/verdicts.ts';
 
@@ -42,7 +42,7 @@ async function judgeAll(texts: readonly string[]): Promise<Capture[]> {
     const path = join(CAPTURES!, file);
     // Some are no captures at all, on purpose.
     const judged = await judgeCapture(path, texts.map(generationOf)).catch(() => null);
-    if (judged !== null) captures.push({ file, rows: referenceRows(file), judged });
+    if (judged !== null) captures.push({ file, rows: referenceByPacket(file), judged });
   }
   return captures;
 }

@@ -60,6 +60,7 @@ export class BufferRig {
     batch.gsoType[0] = bytes.length & 7;
     batch.gsoSize[0] = bytes.length + 3;
     batch.l4Start[0] = bytes.length + 5;
+    batch.pair[0] = bytes.length % 3;
     batch.reason[0] = bytes.length & 15;
     batch.verdict[0] = behind ? VERDICT.pass : VERDICT.hold;
     return this.buffer.hold(batch, 0, flow === undefined ? null : keyOf(flow), behind, unclassified, draining);
@@ -89,6 +90,7 @@ export class BufferRig {
     const isWhole =
       this.out.gsoType[i] === (length & 7) && this.out.gsoSize[i] === length + 3 && this.out.l4Start[i] === length + 5;
     if (!isWhole) throw new Error(`what makes frame ${i} a super-frame was lost`);
+    if (this.out.pair[i] !== length % 3) throw new Error(`the pair of ports of frame ${i} was lost`);
     return this.out.slab.bytes.slice(offset, offset + length);
   }
 }

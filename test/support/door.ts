@@ -14,6 +14,8 @@ export interface Door {
   commit(term: number, epoch: number): unknown;
   abort(term: number, epoch: number): unknown;
   rollback(term: number, epoch: number): unknown;
+  /** Behind the same port. */
+  failover(term: number, epoch: number): unknown;
   stop(term: number, held: Held): unknown;
   quiesce(term: number, leaseMs: number): unknown;
   resume(term: number): unknown;
@@ -52,6 +54,13 @@ export class DirectDoor implements Door {
     return answerOf(() => this.#rig.vm.rollback(term, epoch));
   }
 
+  failover(term: number, epoch: number) {
+    return answerOf(() => {
+      const { unannounced, ...answer } = this.#rig.vm.failover(term, epoch, this.#rig.inside, null);
+      return answer;
+    });
+  }
+
   stop(term: number, held: Held) {
     return answerOf(() => this.#rig.vm.stop(term, held));
   }
@@ -70,8 +79,13 @@ export class DirectDoor implements Door {
 export class CodecDoor implements Door {
   readonly #methods: Methods;
 
-  constructor({ vm, clock }: Rig) {
-    this.#methods = new Methods({ vms: new Map([['vm0', vm]]), clock, version: '0', bootId: 'boot' }, () => {});
+  constructor({ vm, clock, inside }: Rig) {
+    const failover = (_: string, term: number, epoch: number) => ({
+      ...vm.failover(term, epoch, inside, null),
+      ports: [],
+    });
+    const view = { vms: new Map([['vm0', vm]]), clock, version: '0', bootId: 'boot', failover };
+    this.#methods = new Methods(view, () => {});
   }
 
   start(holdFrom: HoldFrom, leaseMs: number) {
@@ -96,6 +110,10 @@ export class CodecDoor implements Door {
 
   rollback(term: number, epoch: number) {
     return this.#ask('vm.rollback', { vm: 'vm0', term, epoch });
+  }
+
+  failover(term: number, epoch: number) {
+    return this.#ask('vm.failover', { vm: 'vm0', term, epoch, inside: 'tap0' });
   }
 
   stop(term: number, held: Held) {

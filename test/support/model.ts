@@ -1,3 +1,4 @@
+import type { VmStore } from '../../gateway/durable/vm-store.ts';
 import type { TxBufferLimits } from '../../gateway/occupancy.ts';
 import type { Pacing } from '../../gateway/tx-buffer.ts';
 import { type Frame, SLOT_BYTES } from './frames.ts';
@@ -14,6 +15,8 @@ export interface ModelOptions {
   /** Frames that each direction of the outside and of the inside link takes before it refuses. */
   readonly outsideCapacity: number;
   readonly insideCapacity: number;
+  /** Where the gateway keeps what outlives it; the model knows nothing of it. */
+  readonly store?: () => VmStore;
 }
 
 /** A frame in the transmit buffer. */
@@ -195,6 +198,17 @@ export class Model {
     const releasedFrames = commits ? this.#release(epoch).releasedFrames : 0;
     this.#flush();
     return { term: this.epochs.term, openEpoch: this.epochs.open, discardedFrames, releasedFrames };
+  }
+
+  /** The port stays: what nobody has read by now is dropped. */
+  failover(term: number, epoch: number) {
+    const undone = this.rollback(term, epoch);
+    this.failed = false;
+    for (const _ of this.fromVm.splice(0)) {
+      this.#add('outbound');
+      this.#drop('fenced');
+    }
+    return { ...undone, announced: [] };
   }
 
   fail() {

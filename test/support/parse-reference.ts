@@ -1,24 +1,5 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { join as pathJoin } from 'node:path';
-import { gunzipSync } from 'node:zlib';
-import { CAPTURES } from './captures.ts';
 import type { Fields } from './parse-frame.ts';
-
-/** One row of a capture's reference, by column name; columns are described in the folder's REFERENCE.md. */
-export type ReferenceRow = Readonly<Record<string, string>>;
-
-/** @returns the reference's rows, or null where the capture has no reference */
-export function referenceRows(capture: string): ReferenceRow[] | null {
-  const path = pathJoin(CAPTURES!, 'ref', `${capture}.tsv`);
-  const packed = `${path}.gz`;
-  if (!existsSync(path) && !existsSync(packed)) return null;
-  const text = existsSync(path) ? readFileSync(path, 'utf8') : gunzipSync(readFileSync(packed)).toString('utf8');
-  const [head, ...rows] = text
-    .split('\n')
-    .slice(0, -1)
-    .map((line) => line.split('\t'));
-  return rows.map((row) => Object.fromEntries(head!.map((title, i) => [title, row[i]!])));
-}
+import type { ReferenceRow } from './reference-rows.ts';
 
 /** IP on Ethernet, its tags, MPLS or PPPoE: elsewhere tshark looks through what the parser does not. */
 const IS_DIRECT = /^eth:ethertype:(?:(?:vlan|ieee8021ad):ethertype:)*(?:mpls:|pppoes:ppp:)?(ip|ipv6)(?::|$)/;

@@ -10,20 +10,22 @@ import { CAPTURES } from './captures.ts';
 /** One row of the reference answers, by column name (see REFERENCE.md beside the captures). */
 export type ReferenceRow = Readonly<Record<string, string>>;
 
-/** By packet number as text; empty where the capture has no reference. */
-export function referenceRows(file: string): Map<string, ReferenceRow> {
-  const plain = join(CAPTURES!, 'ref', `${file}.tsv`);
+/** @returns the reference's rows, or null where the capture has no reference */
+export function referenceRows(capture: string): ReferenceRow[] | null {
+  const plain = join(CAPTURES!, 'ref', `${capture}.tsv`);
   const packed = `${plain}.gz`;
-  if (!existsSync(plain) && !existsSync(packed)) return new Map();
+  if (!existsSync(plain) && !existsSync(packed)) return null;
   const text = existsSync(plain) ? readFileSync(plain, 'utf8') : gunzipSync(readFileSync(packed)).toString('utf8');
-  const [head, ...lines] = text.trimEnd().split('\n');
-  const names = head!.split('\t');
-  return new Map(
-    lines.map((line) => {
-      const cells = line.split('\t');
-      return [cells[0]!, Object.fromEntries(names.map((name, i) => [name, cells[i] ?? '']))];
-    }),
-  );
+  const [head, ...rows] = text
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => line.split('\t'));
+  return rows.map((row) => Object.fromEntries(head!.map((title, i) => [title, row[i]!])));
+}
+
+/** By packet number as text; empty where the capture has no reference. */
+export function referenceByPacket(capture: string): Map<string, ReferenceRow> {
+  return new Map((referenceRows(capture) ?? []).map((row) => [row.pkt!, row]));
 }
 
 /** Calls back for each Ethernet frame of a reference capture, with its number from 1 and its parsed fields. */

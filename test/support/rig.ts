@@ -51,6 +51,8 @@ export function hex(bytes: Uint8Array): string {
 export class Rig {
   readonly clock: VirtualClock;
   readonly vm: Vm;
+  /** The gateway's end of the link to the VM. */
+  readonly inside: MemoryPort;
   readonly guest: Hand;
   readonly net: Hand;
 
@@ -58,8 +60,9 @@ export class Rig {
   constructor(options: ModelOptions, clock = new VirtualClock(), generation = generationOf(options.ruleSet)) {
     const [guest, inside] = memoryLink('inside', options.insideCapacity, LONGEST, clock);
     const [net, outside] = memoryLink('outside', options.outsideCapacity, LONGEST, clock);
-    const { limits, pacing, overflow, batchFrames, replicated } = options;
+    const { limits, pacing, overflow, batchFrames, replicated, store } = options;
     this.clock = clock;
+    this.inside = inside;
     this.guest = new Hand(guest);
     this.net = new Hand(net);
     this.vm = new Vm(inside, outside, generation, clock, {
@@ -69,6 +72,7 @@ export class Rig {
       overflow,
       batchFrames,
       replicated,
+      ...(store === undefined ? {} : { store: store() }),
     });
   }
 }

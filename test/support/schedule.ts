@@ -3,7 +3,7 @@ import { type FrameSpec, KINDS, LONGEST_PAD, SLOT_BYTES } from './frames.ts';
 import { RULE_SET_COUNT } from './judge.ts';
 import type { ModelOptions } from './model.ts';
 
-type HostRequest = 'seal' | 'commit' | 'abort' | 'rollback';
+type HostRequest = 'seal' | 'commit' | 'abort' | 'rollback' | 'failover';
 
 /** An epoch as a distance from the open one, or the nth that is sealed (the open one if none is). */
 type Target = { readonly fromOpen: number } | { readonly nthSealed: number };
@@ -60,6 +60,7 @@ const isLate = fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, { weight: 
 const leaseMs = fc.constantFrom(0, 0, 0, 1, 5);
 
 const nthSealed = fc.record({ nthSealed: fc.nat(4) });
+const goBack = fc.oneof(nthSealed, fc.record({ fromOpen: fc.integer({ min: -4, max: -1 }) }));
 
 function request(name: HostRequest, usual: fc.Arbitrary<Target>): fc.Arbitrary<Step> {
   const anyEpoch = fc.record({ fromOpen: fc.integer({ min: -8, max: 2 }) });
@@ -93,10 +94,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 8, arbitrary: request('seal', fc.constant({ fromOpen: 0 })) },
   { weight: 6, arbitrary: request('commit', nthSealed) },
   { weight: 2, arbitrary: request('abort', nthSealed) },
-  {
-    weight: 2,
-    arbitrary: request('rollback', fc.oneof(nthSealed, fc.record({ fromOpen: fc.integer({ min: -4, max: -1 }) }))),
-  },
+  { weight: 2, arbitrary: request('rollback', goBack) },
+  { weight: 1, arbitrary: request('failover', goBack) },
   {
     weight: 1,
     arbitrary: fc.record({

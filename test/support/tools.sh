@@ -3,7 +3,8 @@
 # Tests that need one of them skip with a reason.
 set -u
 declare -A package=([tshark]=tshark [tcpdump]=tcpdump [editcap]=wireshark-common
-  [nft]=nftables [tcpreplay]=tcpreplay [ethtool]=ethtool [ip]=iproute2 [sysctl]=procps [iperf3]=iperf3 [socat]=socat)
+  [nft]=nftables [tcpreplay]=tcpreplay [ethtool]=ethtool [ip]=iproute2 [sysctl]=procps [iperf3]=iperf3 [socat]=socat
+  [qemu-io]=qemu-utils [nbdinfo]=libnbd-bin [fio]=fio [openssl]=openssl)
 missing=()
 for program in "${!package[@]}"; do
   PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null || missing+=("${package[$program]}")

@@ -251,3 +251,24 @@ describe('a client that gives up', () => {
     await new Promise((resolve) => other.close(resolve));
   });
 });
+
+describe('a client for which the gateway must be there', () => {
+  test('fails at once where none is, and says why', async () => {
+    const lonely = rig.client({ path: `${rig.path}.not`, mustBeThere: true });
+    await expect(lonely.connect()).rejects.toMatchObject({ code: 'unreachable', cause: { code: 'ENOENT' } });
+    const rude = createServer((socket) => socket.destroy()).listen(`${rig.path}.rude`);
+    const refused = rig.client({ path: `${rig.path}.rude`, mustBeThere: true });
+    await expect(refused.call('status', {})).rejects.toMatchObject({ code: 'unreachable' });
+    rude.close();
+  });
+
+  test('once it was there, connects again as any', async () => {
+    const patient = rig.client({ path: proxy.path, mustBeThere: true });
+    await patient.connect();
+    proxy.down();
+    const answer = patient.call('status', {});
+    proxy.up();
+    expect(await answer).toMatchObject({ generation: 1 });
+    expect(proxy.connections).toBeGreaterThan(1);
+  });
+});

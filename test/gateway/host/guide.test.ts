@@ -21,7 +21,7 @@ test("the guide's driver runs as it stands: epochs are sealed and committed, and
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-guide-'));
   try {
     const file = join(folder, 'driver.mts');
-    writeFileSync(file, driver!.replace('holdfast/dist/gateway/host/client.js', join(ROOT, 'gateway/host/client.ts')));
+    writeFileSync(file, driver!.replace('holdfast/client', join(ROOT, 'gateway/host/index.ts')));
     const watcher = rig.client();
     const changes: string[] = [];
     let serial = 0;

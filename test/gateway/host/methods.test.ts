@@ -279,6 +279,10 @@ describe('status and metrics', () => {
           leaseLapsed: false,
           quiesced: false,
           reasons: { rule: 1, default: 1 },
+          classes: [
+            { direction: 'outbound', class: 'data', verdict: 'pass', frames: 1, bytes: 46 },
+            { direction: 'outbound', class: 'control', verdict: 'hold', frames: 1, bytes: 46 },
+          ],
         },
       ],
       ports: [],
@@ -295,9 +299,13 @@ describe('status and metrics', () => {
   });
 
   test("have the gateway's ports and its text for Prometheus", async () => {
-    const ports = [{ vm: 'vm0', name: 'tap0', side: 'inside' as const, lost: 3 }];
+    const link = { backend: 'packet', link: 'up' as const, trouble: null, mtu: 1500 };
+    const ports = [{ vm: 'vm0', pair: 0, side: 'inside' as const, name: 'tap0', ...link, counters: { lost: 3 } }];
     const other = await new HostRig(scene, { ports: () => ports, metricsText: () => 'a 1\n' }).listen();
-    expect(await other.client().call('metrics', {})).toMatchObject({ ports, text: 'a 1\n' });
+    const metrics = await other.client().call('metrics', {});
+    expect(metrics).toMatchObject({ ports, text: 'a 1\n' });
+    // What no VM's counters can have.
+    expect([metrics.reasons['port-lost'], metrics.vms[0]!.reasons['port-lost']]).toEqual([3, 3]);
     await other.close();
   });
 

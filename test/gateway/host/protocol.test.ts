@@ -101,7 +101,7 @@ describe('what is JSON but no request is refused with -32600', () => {
   });
 });
 
-test.each(['nothing', 'constructor', '__proto__', 'toString', 'rules.list', ''])(
+test.each(['nothing', 'constructor', '__proto__', 'toString', 'rules.lst', ''])(
   'the method %j is not found: -32601',
   (method) => {
     expect(refusal(request(method, {}))).toMatchObject({

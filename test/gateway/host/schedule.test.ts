@@ -15,7 +15,7 @@ test('whatever hosts ask in lines of JSON, frames and answers are those of the m
     { numRuns, seed: 1, ...SEED },
   );
   if (numRuns < 300) return;
-  const asked = ['start', 'takeover', 'seal', 'commit', 'abort', 'rollback', 'stop', 'quiesce', 'resume'];
+  const asked = ['start', 'takeover', 'seal', 'commit', 'abort', 'rollback', 'failover', 'stop', 'quiesce', 'resume'];
   const refused = ['not-replicated', 'stale-term', 'epoch-not-open', 'epoch-not-sealed', 'epoch-sealed'];
   const rest = ['epoch-aborted', 'output-already-released', 'lease', 'waiting', 'released', 'discarded'];
   expect(Object.keys(tally)).toEqual(expect.arrayContaining([...asked, ...refused, ...rest]));

@@ -7,17 +7,22 @@ import { FaultyPort } from '../../../gateway/port/faults.ts';
 import { FilePort } from '../../../gateway/port/file.ts';
 import { memoryLink } from '../../../gateway/port/memory.ts';
 import { PacketPort } from '../../../gateway/port/packet.ts';
+import { PcapPort } from '../../../gateway/port/pcap.ts';
 import type { Port } from '../../../gateway/port/port.ts';
+import { RingPort } from '../../../gateway/port/ring.ts';
 import { StreamPort } from '../../../gateway/port/stream.ts';
 import { TapPort } from '../../../gateway/port/tap.ts';
 import { SUPER_FRAME_BYTES } from '../../../gateway/port/vnet-header.ts';
+import { XdpPort } from '../../../gateway/port/xdp.ts';
 import { PcapngWriter } from '../../../pcaps/pcapng-writer.ts';
 import { leaveNetns, Netns, noNetnsReason, until } from '../../support/netns.ts';
+import { missingPackage } from '../../support/packages.ts';
 import { recordOf } from '../../support/replay-frames.ts';
 import { checkPort, type PortPair } from './contract.ts';
 import { anyClock } from './hands.ts';
 
 const noRoot = noNetnsReason('sysctl');
+const noCap = missingPackage('cap');
 
 async function inNetns(make: (netns: Netns) => readonly [Port, Port]): Promise<PortPair> {
   const netns = new Netns('port');
@@ -38,16 +43,18 @@ async function inNetns(make: (netns: Netns) => readonly [Port, Port]): Promise<P
   }
 }
 
-function vethPorts(mtu: number): Promise<PortPair> {
-  return inNetns((netns) => {
-    netns.veth('near', netns, 'far');
-    for (const device of ['near', 'far']) netns.run('ip', 'link', 'set', device, 'mtu', String(mtu));
-    return [new PacketPort('near', anyClock()), new PacketPort('far', anyClock())];
-  });
+/** @returns a pair on a veth pair; the far end is a packet port */
+function onVeth(open: (device: string) => Port): (mtu: number) => Promise<PortPair> {
+  return (mtu) =>
+    inNetns((netns) => {
+      netns.veth('near', netns, 'far');
+      for (const device of ['near', 'far']) netns.run('ip', 'link', 'set', device, 'mtu', String(mtu));
+      return [open('near'), new PacketPort('far', anyClock())];
+    });
 }
 
 async function streamPair(address: { path: string } | { host: string; port: number }): Promise<PortPair> {
-  const near = new StreamPort('near', address, anyClock(), { listen: true });
+  const near = new StreamPort('near', address, anyClock(), { role: 'listen' });
   const far = new StreamPort('far', address, anyClock(), { reconnectMs: 5 });
   const close = () => {
     near.close();
@@ -127,7 +134,62 @@ checkPort({
   make: async () => filePair(),
 });
 
-checkPort({ name: 'packet', reason: noRoot, lacks: {}, make: vethPorts });
+checkPort({
+  name: 'packet',
+  reason: noRoot,
+  lacks: {},
+  make: onVeth((device) => new PacketPort(device, anyClock())),
+});
+
+checkPort({
+  name: 'ring',
+  reason: noRoot,
+  lacks: {},
+  make: onVeth((device) => new RingPort(device, anyClock())),
+});
+
+for (const mode of ['skb', 'native'] as const) {
+  checkPort({
+    name: `xdp (${mode})`,
+    reason: noRoot,
+    lacks: {
+      superFrames: 'AF_XDP has no virtio headers',
+      'segments into': 'what comes in as a super-frame cannot be cut: nothing tells where',
+    },
+    make: onVeth((device) => new XdpPort(device, anyClock(), { mode })),
+  });
+}
+
+checkPort({
+  name: 'pcap',
+  reason: noRoot ?? noCap,
+  lacks: {
+    superFrames: 'libpcap has no virtio headers',
+    'segments into': 'what comes in as a super-frame cannot be cut: nothing tells where',
+  },
+  make: async (mtu) => {
+    const pair = await onVeth((device) => new PcapPort(device, anyClock(), { nodeArguments: ['--import', 'tsx'] }))(
+      mtu,
+    );
+    try {
+      await until(() => (pair.near as PcapPort).link === 'up', 'the child');
+    } catch (error) {
+      await pair.close();
+      throw error;
+    }
+    return pair;
+  },
+});
+
+checkPort({
+  name: 'xdp (busy poll)',
+  reason: noRoot,
+  lacks: {
+    superFrames: 'AF_XDP has no virtio headers',
+    'segments into': 'what comes in as a super-frame cannot be cut: nothing tells where',
+  },
+  make: onVeth((device) => new XdpPort(device, anyClock(), { busyPoll: true })),
+});
 
 checkPort({
   name: 'tap',

@@ -5,7 +5,7 @@ import { brief, frameOf, PortHand } from './hands.ts';
 import { checksumsAreRight, tcpPart, unfinishedFrame } from './internet.ts';
 
 /** What not every back end can do. */
-export type Ability = 'superFrames' | 'segments';
+export type Ability = 'superFrames' | 'segments' | 'segments into';
 
 /** Two ports that are joined: what one sends the other gets. */
 export interface PortPair {
@@ -117,6 +117,7 @@ export function checkPort(backEnd: BackEnd): void {
 
       test('a super-frame arrives as frames that a receiver takes', async ({ skip }) => {
         needs('segments', skip);
+        if (direction === 'into') needs('segments into', skip);
         await join();
         const [from, to] = direction === 'out of' ? [near, far] : [far, near];
         for (const [version, tags] of [

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -60,7 +61,7 @@ function framed(...frames: readonly Uint8Array[]): Buffer {
 }
 
 test('a frame is preceded by its length in four bytes, most significant first, as QEMU has it', async () => {
-  const port = open({ listen: true });
+  const port = open({ role: 'listen' });
   const peer = await Peer.to(port);
   const frame = frameOf(0x012c, 1);
   await new PortHand(port).send([frame]);
@@ -70,7 +71,7 @@ test('a frame is preceded by its length in four bytes, most significant first, a
 });
 
 test('frames are found however the stream is cut into pieces', async () => {
-  const port = open({ listen: true });
+  const port = open({ role: 'listen' });
   const peer = await Peer.to(port);
   const frames = [frameOf(60, 1), frameOf(1514, 2), frameOf(14, 3)];
   for (const byte of framed(...frames)) {
@@ -81,14 +82,14 @@ test('frames are found however the stream is cut into pieces', async () => {
 });
 
 test('an empty frame is none', async () => {
-  const port = open({ listen: true });
+  const port = open({ role: 'listen' });
   const peer = await Peer.to(port);
   peer.socket.write(Buffer.concat([Buffer.alloc(8), framed(frameOf(60, 1)), Buffer.alloc(4)]));
   expect((await new PortHand(port).takeAll(1)).map(brief)).toEqual([brief(frameOf(60, 1))]);
 });
 
 test('a length that no frame has ends the connection, and the next one works', async () => {
-  const port = open({ listen: true });
+  const port = open({ role: 'listen' });
   const peer = await Peer.to(port);
   peer.socket.write(Buffer.concat([framed(frameOf(60, 1)), Buffer.from([0, 1, 0x10, 1]), Buffer.alloc(100)]));
   const hand = new PortHand(port);
@@ -106,7 +107,7 @@ test('a length that no frame has ends the connection, and the next one works', a
 });
 
 test('the longest frame that QEMU sends is taken, a longer one is not sent', async () => {
-  const port = open({ listen: true });
+  const port = open({ role: 'listen' });
   const peer = await Peer.to(port);
   peer.socket.write(framed(new Uint8Array(69_632).fill(7)));
   const hand = new PortHand(port);
@@ -120,7 +121,7 @@ test('the longest frame that QEMU sends is taken, a longer one is not sent', asy
 });
 
 test('a sender waits when nobody reads, and everything arrives in the end', async () => {
-  const port = open({ listen: true });
+  const port = open({ role: 'listen' });
   const peer = await Peer.to(port);
   const frames = Array.from({ length: 4000 }, (_, i) => frameOf(1514, i));
   const all = framed(...frames);
@@ -133,28 +134,66 @@ test('a sender waits when nobody reads, and everything arrives in the end', asyn
   expect(written).toBe(true);
 });
 
+/** Offers frames until the port refuses. @returns how many it accepted */
+async function fill(hand: PortHand, frames: readonly Uint8Array[]): Promise<number> {
+  let sent = 0;
+  for (;;) {
+    const accepted = hand.offer(frames);
+    sent += accepted;
+    if (accepted < frames.length) return sent;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
 test('a peer that does not read makes the port refuse, and onReady says when it takes frames again', async () => {
-  const port = open({ listen: true, outputChunks: 2 });
+  const port = open({ role: 'listen' });
   const peer = await Peer.to(port, false);
   const hand = new PortHand(port);
   const frames = Array.from({ length: 64 }, (_, i) => frameOf(9000, i));
-  let sent = 0;
-  let accepted = 0;
-  for (let tries = 0; tries < 100; tries++) {
-    accepted = hand.offer(frames);
-    sent += accepted;
-    if (accepted < 64) break;
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  expect(accepted).toBeLessThan(64);
-  expect(port.counters.get('refused')).toBe(64 - accepted);
+  const sent = await fill(hand, frames);
+  const left = frames.slice(sent % 64);
+  expect(port.counters.byName()).toMatchObject({ sent, refused: left.length });
+  // What was refused is offered again from the first one on; a part of it may be on its way already.
   let ready = 0;
   port.onReady = () => ready++;
-  let bytes = 0;
-  peer.socket.on('data', (chunk) => (bytes += chunk.length));
+  peer.socket.on('data', (chunk) => (peer.received = Buffer.concat([peer.received, chunk])));
   await until(() => ready > 0, 'the port to take frames again');
-  await until(() => bytes === sent * 9004, 'every frame that was accepted');
-  expect(hand.offer(frames.slice(0, 1))).toBe(1);
+  await hand.send(left);
+  const all = framed(...frames, ...frames).subarray(0, 9004 * 64);
+  const rounds = (sent + left.length) / 64;
+  await until(() => peer.received.length >= rounds * all.length, 'every frame that was accepted');
+  for (let round = 0; round < rounds; round++) {
+    expect(peer.received.subarray(round * all.length, (round + 1) * all.length).equals(all)).toBe(true);
+  }
+  expect(peer.received.length).toBe(rounds * all.length);
+  expect(port.counters.get('sent')).toBe(sent + left.length);
+});
+
+test('a frame of which the kernel took a part, and that is not offered again, is finished all the same', async () => {
+  const port = open({ role: 'listen' });
+  const peer = await Peer.to(port, false);
+  const hand = new PortHand(port);
+  const frames = Array.from({ length: 64 }, (_, i) => frameOf(65_000, i));
+  await fill(hand, frames);
+  peer.socket.on('data', (chunk) => (peer.received = Buffer.concat([peer.received, chunk])));
+  await hand.send([frameOf(60, 7)]);
+  const last = framed(frameOf(60, 7));
+  await until(() => peer.received.subarray(-last.length).equals(last), 'the last frame');
+  // All in between are whole: whoever follows the lengths comes to the end.
+  let at = 0;
+  while (at < peer.received.length) at += 4 + peer.received.readUInt32BE(at);
+  expect(at).toBe(peer.received.length);
+});
+
+test('what it has accepted outlives the process: it is in the kernel, not in a queue', async () => {
+  const port = open({ role: 'listen' });
+  const peer = await Peer.to(port, false);
+  const hand = new PortHand(port);
+  const sent = await fill(hand, [frameOf(9000, 1)]);
+  port.close();
+  peer.socket.on('data', (chunk) => (peer.received = Buffer.concat([peer.received, chunk])));
+  await until(() => peer.ended, 'the end');
+  expect(Math.floor(peer.received.length / 9004)).toBe(sent);
 });
 
 test('frames without a peer are counted, not kept', async () => {
@@ -197,7 +236,7 @@ test('a port goes on trying to reach the other end, and finds it again when it h
 });
 
 test('a second peer is turned away while one is there', async () => {
-  const port = open({ listen: true });
+  const port = open({ role: 'listen' });
   const first = await Peer.to(port);
   const second = new Peer(connect(path));
   await until(() => second.ended, 'the second to be turned away');
@@ -205,17 +244,79 @@ test('a second peer is turned away while one is there', async () => {
 });
 
 test('only its owner may connect to its socket', async () => {
-  const port = open({ listen: true });
+  const port = open({ role: 'listen' });
   await Peer.to(port);
   expect(statSync(path).mode & 0o777).toBe(0o600);
 });
 
 test('a socket that a killed process left is replaced, one that is in use is not', async () => {
-  const first = open({ listen: true });
+  const first = open({ role: 'listen' });
   await until(() => existsSync(path), 'the socket');
-  const second = open({ listen: true });
+  const second = open({ role: 'listen' });
   await until(() => second.trouble === `somebody else listens on ${path}`, 'the second to see it');
   const peer = await Peer.to(first);
   expect(second.link).toBe('absent');
   expect(peer.ended).toBe(false);
 });
+
+test('what the other end has sent can be gathered without a turn of the event loop, in its order', async () => {
+  const port = open({ role: 'listen' });
+  const peer = await Peer.to(port);
+  const hand = new PortHand(port);
+  for (let round = 0; round < 50; round++) {
+    const frames = Array.from({ length: 20 }, (_, i) => frameOf(60 + i, (round * 20 + i) % 251));
+    peer.socket.write(framed(...frames));
+    // In some rounds the event loop has brought a part already.
+    if (round % 3 === 0) await new Promise((resolve) => setImmediate(resolve));
+    port.gather();
+    expect(hand.take().map(brief)).toEqual(frames.map(brief));
+  }
+});
+
+test('what waits in a stream that was told to pause is gathered too, before what is behind it', async () => {
+  const port = open({ role: 'listen', inputBytes: 2 ** 19 });
+  const peer = await Peer.to(port);
+  const hand = new PortHand(port);
+  const frames = Array.from({ length: 600 }, (_, i) => frameOf(1514, i % 251));
+  peer.socket.write(framed(...frames));
+  // Nobody takes frames: the port stops reading.
+  for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
+  const got: string[] = [];
+  for (let before = -1; before < got.length; ) {
+    before = got.length;
+    port.gather();
+    got.push(...hand.take().map(brief));
+  }
+  expect(got).toEqual(frames.slice(0, got.length).map(brief));
+  expect(got.length).toBeGreaterThan(2 ** 19 / 1518);
+  got.push(...(await hand.takeAll(frames.length - got.length)).map(brief));
+  expect(got).toEqual(frames.map(brief));
+});
+
+test('in either role it goes to who listens', async () => {
+  const server: Server = createServer();
+  closing.push(server);
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  const port = open({ role: 'either' });
+  await until(() => port.link === 'up', 'the link');
+});
+
+test.each(['nobody', 'a socket that nobody listens on any more'])(
+  'in either role it waits where %s is',
+  async (who) => {
+    if (who !== 'nobody') {
+      const script =
+        "require('net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))";
+      spawnSync(process.execPath, ['-e', script, path]);
+      expect(existsSync(path)).toBe(true);
+    }
+    const port = open({ role: 'either' });
+    expect(port.isReady).toBe(false);
+    await until(() => port.isReady, 'the port to wait');
+    expect([port.link, port.trouble]).toEqual(['absent', `waiting for a peer on ${path}`]);
+    const peer = await Peer.to(port);
+    peer.socket.destroy();
+    await until(() => port.link === 'absent', 'the peer to be gone');
+    await Peer.to(port);
+  },
+);

@@ -1,0 +1,23 @@
+import { once } from 'node:events';
+import { DiskError } from '../disk/disk-error.ts';
+import { type ServeOptions, serveDisk } from '../disk/serve.ts';
+import { EXIT, Failure } from './failure.ts';
+
+/** `holdfast disk serve`: until a signal ends it. @returns the exit code */
+export async function diskServe(options: ServeOptions): Promise<number> {
+  const ended = new Promise<void>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+  });
+  const served = await serveDisk(options).catch((error: Error) => {
+    throw new Failure(error.message, error instanceof DiskError ? EXIT.no : EXIT.usage);
+  });
+  const { address, disk } = served;
+  const where = 'path' in address ? address.path : `${address.host}:${address.port}`;
+  const { recovery, term, committedEpoch, sizeBytes } = disk.status;
+  const text = `serving ${options.name}, ${sizeBytes} bytes, on ${where}: term ${term}, committed epoch ${committedEpoch}`;
+  const torn = recovery.tornBytes === 0 ? '' : `; cut off ${recovery.tornBytes} torn bytes of the log`;
+  if (!process.stdout.write(`${text}${torn}\n`)) await once(process.stdout, 'drain');
+  await ended;
+  await served.close();
+  return EXIT.ok;
+}

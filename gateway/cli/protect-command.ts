@@ -1,0 +1,66 @@
+import { type Command, Option } from 'commander';
+import { jsonOption, positiveDuration } from './arguments.ts';
+import { controlOption } from './control-option.ts';
+
+export interface ProtectOptions {
+  readonly qmp: string;
+  readonly standby: string;
+  readonly vm?: string;
+  readonly control?: string;
+  readonly interval: string;
+  readonly lease: number;
+  readonly patience: number;
+  readonly downtime: number;
+  readonly json?: boolean;
+}
+
+/** Adds `holdfast protect`. */
+export function addProtect(program: Command): void {
+  program
+    .command('protect')
+    .description('Copy a running QEMU machine to a standby again and again, and let its frames go accordingly.')
+    .requiredOption(
+      '--qmp <socket>',
+      "the machine's QMP socket, which nobody else uses: -qmp unix:PATH,server=on,wait=off",
+    )
+    .requiredOption('--standby <address>', "where 'holdfast standby' listens: unix:PATH or tcp:HOST:PORT")
+    .option('--vm <name>', "the VM's name at its gateway; may be left out where there is only one")
+    .addOption(controlOption())
+    .option(
+      '--interval <time>',
+      'from one checkpoint to the next, or adaptive: at once when frames wait (adaptive:LEAST:MOST)',
+      'adaptive:50ms:1s',
+    )
+    .addOption(
+      new Option('--lease <time>', 'how long the gateway lets data pass without a word of ours')
+        .argParser(positiveDuration)
+        .default(3e9, '3s'),
+    )
+    .addOption(
+      new Option('--patience <time>', 'how long the standby may be silent before it is taken for lost')
+        .argParser(positiveDuration)
+        .default(2e9, '2s'),
+    )
+    .addOption(
+      new Option('--downtime <time>', 'how long a checkpoint may pause the machine, as QEMU estimates it')
+        .argParser(positiveDuration)
+        .default(100e6, '100ms'),
+    )
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      `
+The machine must run already; it is attached to, also after this command was killed. Told to end (SIGTERM), it leaves the term in
+force: the gateway holds what needs a checkpoint until somebody protects the VM again, or 'holdfast host stop' ends it.
+
+Example:
+  holdfast protect --qmp /run/vm0.qmp --standby tcp:192.0.2.7:4600 --vm vm0
+
+Exit code: 0 told to end, or the machine was shut down; 1 the machine is gone, or the VM goes on elsewhere; 2 wrong usage, or no
+machine there.`,
+    )
+    .action(async (options: ProtectOptions) => {
+      const { protect } = await import('./protect.ts');
+      process.exitCode = await protect(options);
+    });
+}

@@ -1,0 +1,92 @@
+import { HostClient } from '../host/client.ts';
+import { parseAddress } from '../protect/address.ts';
+import { CheckpointDriver } from '../protect/checkpoint-driver.ts';
+import type { DriverEvent } from '../protect/driver-events.ts';
+import type { Pace } from '../protect/pace.ts';
+import { QmpError } from '../protect/qmp.ts';
+import { parseDuration, ValueError } from '../units.ts';
+import { EXIT, Failure } from './failure.ts';
+import type { ProtectOptions } from './protect-command.ts';
+import { chosenVm, controlSocket, failureOf } from './with-host.ts';
+
+const NS_PER_MS = 1e6;
+/** A machine that waits for the answer to a seal is paused; longer than this it is not. */
+const GATEWAY_TIMEOUT_MS = 2000;
+const CONFIRM_TIMEOUT_MS = 30_000;
+
+/** Protects a machine until a signal, or its end. @returns the exit code */
+export async function protect(options: ProtectOptions): Promise<number> {
+  const path = controlSocket(options);
+  const pace = paceOf(options.interval);
+  const standby = addressOf(options.standby);
+  const host = new HostClient({ path, client: 'holdfast protect', timeoutMs: GATEWAY_TIMEOUT_MS });
+  try {
+    const { name: vm, now } = await chosenVm(host, options.vm ?? null);
+    if (now === null) throw new Failure(`the gateway has no VM '${vm}'`, EXIT.no);
+    const driver = new CheckpointDriver({
+      vm,
+      qmp: options.qmp,
+      gateway: host.vm(vm),
+      heldFrames: async () => {
+        const { vms } = await host.call('status', {});
+        return vms.find((one) => one.vm === vm)?.heldFrames ?? 0;
+      },
+      standby,
+      pace,
+      leaseMs: Math.ceil(options.lease / NS_PER_MS),
+      patienceMs: Math.ceil(options.patience / NS_PER_MS),
+      downtimeLimitMs: Math.ceil(options.downtime / NS_PER_MS),
+      confirmTimeoutMs: CONFIRM_TIMEOUT_MS,
+      disk: null,
+      onEvent: options.json === true ? tellPrograms : tellPeople,
+    });
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => driver.stop());
+    const outcome = await driver.run();
+    return outcome === 'gone' || outcome === 'fenced' ? EXIT.no : EXIT.ok;
+  } catch (error) {
+    if (error instanceof QmpError) throw new Failure(error.message);
+    throw failureOf(error, path, options.json === true);
+  } finally {
+    host.close();
+  }
+}
+
+/** `100ms`, `adaptive`, `adaptive:50ms:1s`. @throws Failure */
+function paceOf(text: string): Pace {
+  const [kind, least = '50ms', most = '1s', ...more] = text.split(':');
+  try {
+    if (kind !== 'adaptive') return { kind: 'fixed', intervalMs: parseDuration(text) / NS_PER_MS };
+    const pace = {
+      kind: 'adaptive',
+      leastMs: parseDuration(least) / NS_PER_MS,
+      mostMs: parseDuration(most) / NS_PER_MS,
+    } as const;
+    if (more.length > 0 || pace.leastMs < 1 || pace.mostMs < pace.leastMs)
+      throw new ValueError('expected adaptive:LEAST:MOST');
+    return pace;
+  } catch (error) {
+    throw error instanceof ValueError ? new Failure(`--interval: ${error.message}`) : error;
+  }
+}
+
+/** @throws Failure */
+function addressOf(text: string) {
+  try {
+    return parseAddress(text);
+  } catch (error) {
+    throw error instanceof RangeError ? new Failure(`--standby: ${error.message}`) : error;
+  }
+}
+
+function tellPrograms(event: DriverEvent): void {
+  process.stdout.write(`${JSON.stringify(event)}\n`);
+}
+
+/** Checkpoints are many: people are told of what changes. */
+function tellPeople(event: DriverEvent): void {
+  if (event.event === 'state') process.stdout.write(`${event.state}: ${event.why}\n`);
+  if (event.event === 'term')
+    process.stdout.write(`term ${event.term} ${event.how}, epoch ${event.openEpoch} is open\n`);
+  if (event.event === 'aborted')
+    process.stdout.write(`epoch ${event.epoch} aborted: ${event.why}; again in ${event.retryMs} ms\n`);
+}

@@ -1,0 +1,39 @@
+import { RequestError } from '../host/protocol.ts';
+import { type Address, parseAddress } from '../protect/address.ts';
+import { LinkError, StandbyLink } from '../protect/standby-link.ts';
+import { EXIT, Failure } from './failure.ts';
+
+const CONNECT_MS = 5000;
+
+/** `holdfast standby status` and `failover`. @returns the exit code */
+export async function askStandby(
+  method: 'status' | 'failover',
+  where: string,
+  options: { readonly timeout: number; readonly json?: boolean },
+): Promise<number> {
+  let address: Address;
+  try {
+    address = parseAddress(where);
+  } catch (error) {
+    throw error instanceof RangeError ? new Failure(error.message) : error;
+  }
+  let link: StandbyLink | null = null;
+  try {
+    link = await StandbyLink.connect(address, CONNECT_MS);
+    const answer = await link.call(method, {}, options.timeout * 1000);
+    process.stdout.write(options.json === true ? `${JSON.stringify(answer)}\n` : linesOf(answer));
+    return EXIT.ok;
+  } catch (error) {
+    if (error instanceof RequestError) throw new Failure(`${error.code}: ${error.message}`, EXIT.no);
+    if (error instanceof LinkError) throw new Failure(error.message);
+    throw error;
+  } finally {
+    link?.close();
+  }
+}
+
+function linesOf(answer: object): string {
+  return Object.entries(answer)
+    .map(([name, value]) => `${name.padEnd(16)} ${typeof value === 'object' ? JSON.stringify(value) : value}\n`)
+    .join('');
+}

@@ -1,0 +1,91 @@
+import { type Command, Option } from 'commander';
+import { countOrNone, jsonOption, positiveDuration } from './arguments.ts';
+import { controlOption } from './control-option.ts';
+
+export interface StandbyOptions {
+  readonly listen: string;
+  readonly images: string;
+  readonly vm: string;
+  readonly control?: string;
+  readonly inside?: string;
+  readonly takeover?: boolean;
+  readonly qmp?: string;
+  readonly silence: number;
+  readonly wait?: boolean;
+  readonly fence?: string;
+  readonly cold?: boolean;
+  readonly unprotected?: boolean;
+  readonly sync?: boolean;
+  readonly json?: boolean;
+}
+
+/** Adds `holdfast standby`, and what one asks a standby that runs. */
+export function addStandby(program: Command): void {
+  const standby = program
+    .command('standby')
+    .description('Keep the last checkpoint of a VM, and go on from it when its machine is gone.');
+
+  standby
+    .command('run', { isDefault: true })
+    .description('Be the standby, until told to end (SIGTERM); a VM that has gone on here stays when it ends.')
+    .argument('<qemu...>', 'behind --: QEMU and its arguments, the same machine as the one that is protected')
+    .requiredOption('--listen <address>', 'for drivers and questions: unix:PATH or tcp:HOST:PORT')
+    .requiredOption(
+      '--images <folder>',
+      'where images are kept, of the size of two machines: /dev/shm/vm0, or on a disk',
+    )
+    .option('--vm <name>', "the VM's name at the gateway", 'vm0')
+    .addOption(controlOption())
+    .option(
+      '--inside <port>',
+      "the VM's gateway stays: it is told to reach the VM there, as in stream:unix:/run/standby.sock",
+    )
+    .option('--takeover', "this host's own gateway goes on: the control socket is that one's")
+    .option('--qmp <socket>', "the new machine's QMP socket (default: qmp in the folder of images)")
+    .addOption(
+      new Option('--silence <time>', 'how long the driver may be silent or away before its machine is taken for dead')
+        .argParser(positiveDuration)
+        .default(5e9, '5s'),
+    )
+    .option(
+      '--wait',
+      'silence is no death: go on only when the driver says that its machine is gone, or somebody tells',
+    )
+    .option('--fence <command>', 'run before the VM goes on here; exit code 0: its old machine is dead')
+    .option(
+      '--unprotected',
+      'once the VM has gone on here its frames pass; else what needs a checkpoint waits until somebody protects it again',
+    )
+    .option('--cold', 'start the machine when it is needed; until then it costs no memory')
+    .option('--sync', 'an image counts only when it is on the storage')
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      `
+Example:
+  holdfast standby --listen tcp:192.0.2.7:4600 --images /dev/shm/vm0 --inside stream:unix:/run/standby.sock -- \\
+    qemu-system-x86_64 -m 1024 … -netdev stream,id=n0,server=on,addr.type=unix,addr.path=/run/standby.sock …
+
+Prints a line 'ready ...'. Exit code: 0 told to end; 1 the VM went on here and its machine ended; 2 wrong usage.`,
+    )
+    .action(async (qemu: string[], options: StandbyOptions) => {
+      const { runStandby } = await import('./standby.ts');
+      process.exitCode = await runStandby(qemu, options);
+    });
+
+  for (const [name, description] of [
+    ['status', 'Say how a standby is.'],
+    ['failover', 'Let the VM go on at its standby, whatever became of the machine that it is on.'],
+  ] as const) {
+    standby
+      .command(name)
+      .description(description)
+      .argument('<address>', 'where it listens')
+      .addOption(new Option('--timeout <seconds>', 'for the answer').argParser(countOrNone).default(60))
+      .addOption(jsonOption())
+      .action(async (address: string, options: { readonly timeout: number; readonly json?: boolean }) => {
+        const { askStandby } = await import('./standby-ask.ts');
+        process.exitCode = await askStandby(name, address, options);
+      });
+  }
+}

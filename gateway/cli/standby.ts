@@ -1,0 +1,122 @@
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { HostClient } from '../host/client.ts';
+import { type Address, parseAddress } from '../protect/address.ts';
+import { ImageStore } from '../protect/image-store.ts';
+import { failoverAt, takeoverAt } from '../protect/port-switch.ts';
+import { Standby, type StandbyEvent } from '../protect/standby.ts';
+import { StandbyMachine } from '../protect/standby-machine.ts';
+import { StandbyServer } from '../protect/standby-server.ts';
+import { EXIT, Failure } from './failure.ts';
+import type { StandbyOptions } from './standby-command.ts';
+import { controlSocket } from './with-host.ts';
+
+const NS_PER_MS = 1e6;
+const GATEWAY_TIMEOUT_MS = 5000;
+
+/** Is a VM's standby until a signal. @returns the exit code */
+export async function runStandby(qemu: readonly string[], options: StandbyOptions): Promise<number> {
+  const { vm, images, inside, takeover, fence } = options;
+  if ((inside === undefined) === (takeover !== true)) {
+    throw new Failure('name either --inside, where the gateway will reach the VM, or --takeover');
+  }
+  const address = addressOf(options.listen);
+  const host = new HostClient({
+    path: controlSocket(options),
+    client: 'holdfast standby',
+    timeoutMs: GATEWAY_TIMEOUT_MS,
+  });
+  let end: (code: number) => void = () => {};
+  const isOver = new Promise<number>((resolve) => {
+    end = resolve;
+  });
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => end(EXIT.ok));
+  const tell = options.json === true ? tellPrograms : tellPeople;
+  const store = storeOf(images, options.sync === true);
+  const machine = new StandbyMachine({
+    command: qemu,
+    qmp: options.qmp ?? join(images, 'qmp'),
+    isWarm: options.cold !== true,
+  });
+  const standby = new Standby({
+    vm,
+    store,
+    machine,
+    ports: inside === undefined ? takeoverAt(host, vm) : failoverAt(host, vm, inside),
+    goesOnUnprotected: options.unprotected === true,
+    silenceMs: options.wait === true ? 0 : Math.ceil(options.silence / NS_PER_MS),
+    fence: fence === undefined ? null : () => succeeded(fence),
+    onEvent: (event) => {
+      tell(event);
+      if (event.event === 'machine' && event.wasVm) end(EXIT.no);
+    },
+  });
+  const server = new StandbyServer(standby);
+  try {
+    await server.listen(address);
+    process.stdout.write(`ready vm=${vm} listen=${options.listen}\n`);
+    return await isOver;
+  } catch (error) {
+    throw new Failure((error as Error).message);
+  } finally {
+    await server.close();
+    await standby.close();
+    host.close();
+  }
+}
+
+/** @throws Failure */
+function addressOf(text: string): Address {
+  try {
+    return parseAddress(text);
+  } catch (error) {
+    throw error instanceof RangeError ? new Failure(`--listen: ${error.message}`) : error;
+  }
+}
+
+/** @throws Failure */
+function storeOf(folder: string, syncs: boolean): ImageStore {
+  try {
+    return new ImageStore(folder, syncs);
+  } catch (error) {
+    throw new Failure(`--images ${folder}: ${(error as Error).message}`);
+  }
+}
+
+/** Runs a shell command. @throws Error unless its exit code is 0 */
+function succeeded(command: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn('/bin/sh', ['-c', command], { stdio: ['ignore', 'inherit', 'inherit'] });
+    child.on('error', reject);
+    child.on('exit', (code, signal) => {
+      if (code === 0) resolve();
+      else reject(new Error(`the fence command failed: ${signal ?? `exit code ${code}`}`));
+    });
+  });
+}
+
+function tellPrograms(event: StandbyEvent): void {
+  process.stdout.write(`${JSON.stringify(event)}\n`);
+}
+
+/** Images are many: people are told of what changes. */
+function tellPeople(event: StandbyEvent): void {
+  switch (event.event) {
+    case 'driver':
+      process.stdout.write(`driver ${event.is}${event.term === undefined ? '' : `, term ${event.term}`}\n`);
+      break;
+    case 'state':
+      process.stdout.write(`${event.state}: ${event.why}\n`);
+      break;
+    case 'machine':
+      process.stdout.write(`the machine here: ${event.why}\n`);
+      break;
+    case 'failover':
+      process.stdout.write(
+        `the VM goes on from epoch ${event.epoch} of term ${event.term}, in term ${event.newTerm}: ${event.runningMs} ms after the decision\n`,
+      );
+      break;
+    case 'image':
+      break;
+  }
+}

@@ -1,0 +1,326 @@
+import { StateError } from '../epoch.ts';
+import { Attachment } from './attachment.ts';
+import { checkTerm, isCommitted } from './disk-epochs.ts';
+import { DiskError } from './disk-error.ts';
+import { DEFAULT_DISK_LIMITS, type DiskLimits, type DiskOptions, type DiskStatus } from './disk-options.ts';
+import type { DiskState, RecordMeaning } from './disk-state.ts';
+import { ZERO } from './extent-map.ts';
+import { Flusher } from './flusher.ts';
+import { Image } from './image.ts';
+import { IN_IMAGE } from './layers.ts';
+import { KEEP_BLOCKS, MAX_PAYLOAD_BYTES, RECORD } from './record.ts';
+import { type OpenedLog, openLog, type Recovery } from './recovery.ts';
+import type { RedoLog } from './redo-log.ts';
+
+/**
+ * The standby's disk. Writes go into a redo log and into the image only when the checkpoint that contains them is committed; reads see
+ * all writes. A seal puts a barrier into the log: what was written before belongs to the epoch or an earlier one. Terms and epochs
+ * follow the rules of `gateway/epoch.ts`; a request of another term does nothing.
+ */
+export class DiskBarrier {
+  readonly sizeBytes: number;
+  readonly #image: Image;
+  readonly #log: RedoLog;
+  readonly #state: DiskState;
+  readonly #flusher: Flusher;
+  readonly #recovery: Recovery;
+  readonly #limits: DiskLimits;
+  readonly #attachments = new Set<Attachment>();
+  /** Where seals are that may not be durable yet: epoch to sequence. */
+  readonly #seals = new Map<number, number>();
+  #lostWrites = 0;
+  #closing: Promise<void> | null = null;
+
+  private constructor(image: Image, opened: OpenedLog, limits: DiskLimits) {
+    this.#image = image;
+    this.sizeBytes = image.sizeBytes;
+    this.#log = opened.log;
+    this.#state = opened.state;
+    this.#recovery = opened.recovery;
+    this.#limits = limits;
+    this.#flusher = new Flusher(this.#log, this.#state.layers, image, limits.flushDelayMs);
+    this.#flusher.wake();
+  }
+
+  /**
+   * Opens the disk as its log says it is: what was committed counts, what was written since waits for the host's word, and a torn end
+   * is cut off.
+   * @throws DiskError; image and log are then as they were
+   */
+  static async open(options: DiskOptions): Promise<DiskBarrier> {
+    const limits = { ...DEFAULT_DISK_LIMITS, ...options };
+    const image = await Image.open(options.image, options.sizeBytes ?? null);
+    try {
+      const owner = { image: image.path, sizeBytes: image.sizeBytes };
+      return new DiskBarrier(image, await openLog(options.log, owner, limits.segmentBytes), limits);
+    } catch (error) {
+      await image.close();
+      throw error;
+    }
+  }
+
+  get status(): DiskStatus {
+    const { isOn, term, openEpoch, committedEpoch, sealed, fence } = this.#state.epochs;
+    return {
+      image: this.#image.path,
+      sizeBytes: this.sizeBytes,
+      state: this.#log.failure !== null ? 'failed' : isOn ? 'on' : 'off',
+      ...{ term, openEpoch, committedEpoch, sealedEpochs: sealed, fence },
+      lostWrites: this.#lostWrites,
+      attached: this.#attachments.size,
+      log: {
+        bytes: this.#log.bytes,
+        segments: this.#log.segments,
+        limitBytes: this.#limits.logLimitBytes,
+        unsyncedBytes: this.#log.unsyncedBytes,
+      },
+      extents: this.#state.layers.size,
+      isSettled: !this.#flusher.hasWork,
+      flushError: this.#flusher.failure?.message ?? null,
+      recovery: this.#recovery,
+    };
+  }
+
+  /** Term that the last rollback began; 0 without one. */
+  get fence(): number {
+    return this.#state.epochs.fence;
+  }
+
+  /** A client comes. @param onCut called when a rollback takes its right to write away */
+  attach(onCut: () => void): Attachment {
+    const attachment = new Attachment(onCut);
+    this.#attachments.add(attachment);
+    return attachment;
+  }
+
+  detach(attachment: Attachment): void {
+    this.#attachments.delete(attachment);
+  }
+
+  /**
+   * Fills `into` with the disk's bytes from `from` on.
+   * @throws DiskError `out-of-range`
+   */
+  async read(into: Uint8Array, from: number): Promise<void> {
+    this.#checkRange(from, into.length);
+    const reads: Promise<void>[] = [];
+    this.#state.layers.visit(from, from + into.length, (first, end, at) => {
+      const part = into.subarray(first - from, end - from);
+      if (at === IN_IMAGE) reads.push(this.#image.read(part, first));
+      else if (at === ZERO.hole || at === ZERO.kept) part.fill(0);
+      else reads.push(this.#log.read(part, at));
+    });
+    // `into` is the caller's again only when nobody writes to it any more.
+    for (const result of await Promise.allSettled(reads)) if (result.status === 'rejected') throw result.reason;
+  }
+
+  /**
+   * Resolves when the write is in the log, where every read sees it; `flush` makes it durable.
+   * @param chunks one behind the other, at most 32 MiB; must stay as they are until then
+   * @throws DiskError `out-of-range`, `log-full`, `cut-off`, `disk-failed`
+   */
+  async write(from: number, chunks: readonly Uint8Array[], who: Attachment | null = null): Promise<void> {
+    const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    this.#checkRange(from, bytes);
+    if (bytes > MAX_PAYLOAD_BYTES)
+      throw new DiskError('out-of-range', `${bytes} bytes are more than one write may have`);
+    await this.#change({ type: RECORD.write, flags: 0, a: from, b: bytes }, chunks, who);
+  }
+
+  /** As `write`, with zeros. @param mayPunch the image may have a hole there */
+  async zero(from: number, length: number, mayPunch: boolean, who: Attachment | null = null): Promise<void> {
+    this.#checkRange(from, length);
+    await this.#change({ type: RECORD.zero, flags: mayPunch ? 0 : KEEP_BLOCKS, a: from, b: length }, [], who);
+  }
+
+  /** Resolves when everything is durable whose write had resolved. */
+  flush(): Promise<void> {
+    return this.#log.sync();
+  }
+
+  /**
+   * A term begins, newer than any before. Without one in force until now, everything on the disk counts as committed; otherwise what is
+   * not committed stays so. What is committed is called `epoch`, and the next one is open.
+   */
+  async start(term: number, epoch = 0): Promise<void> {
+    await this.#control(RECORD.start, term, epoch, () => {
+      this.#lostWrites = 0;
+      this.#seals.clear();
+    });
+    await this.#log.sync();
+  }
+
+  /**
+   * Closes the open epoch: all writes that have resolved belong to it or to an earlier one. Resolves when the barrier is in the log;
+   * `durableThrough` tells when that is durable.
+   * @throws StateError; DiskError `write-lost` where a write was refused in this term: the disk is not what its VM believes
+   */
+  async seal(term: number, epoch: number): Promise<void> {
+    await this.#control(
+      RECORD.seal,
+      ...[term, epoch],
+      () => this.#seals.set(epoch, this.#log.sequence),
+      () => this.#checkWhole(),
+    );
+    this.#log.sync().catch(() => {});
+  }
+
+  /**
+   * Resolves when the writes up to the barrier are durable: then the network output of the epoch may leave, if memory is durable too.
+   * @throws StateError where the epoch is neither sealed nor committed; DiskError `disk-failed`
+   */
+  async durableThrough(term: number, epoch: number): Promise<void> {
+    const { epochs } = this.#state;
+    checkTerm(epochs, term);
+    if (epoch !== epochs.committedEpoch && !epochs.sealed.includes(epoch)) {
+      throw new StateError('epoch-not-sealed', `epoch ${epoch} is not sealed; ${epochs.openEpoch} is open`);
+    }
+    const sequence = this.#seals.get(epoch) ?? 0;
+    while (this.#log.synced < sequence) await this.#log.sync();
+  }
+
+  /**
+   * Commits a sealed epoch and every earlier one. Resolves when that is durable; the writes go into the image some time later.
+   * @returns false when it was committed before
+   */
+  async commit(term: number, epoch: number): Promise<boolean> {
+    const { epochs } = this.#state;
+    checkTerm(epochs, term);
+    const isNew = !isCommitted(epochs, epoch);
+    if (isNew) {
+      await this.#control(RECORD.commit, term, epoch, () => {
+        for (const sealed of this.#seals.keys()) if (sealed <= epoch) this.#seals.delete(sealed);
+      });
+    }
+    await this.#log.sync();
+    this.#flusher.wake();
+    return isNew;
+  }
+
+  /** The checkpoint of a sealed epoch failed: its writes belong to the next one. */
+  async abort(term: number, epoch: number): Promise<void> {
+    await this.#control(RECORD.abort, term, epoch, () => this.#seals.delete(epoch));
+  }
+
+  /**
+   * The disk goes back to `epoch`, which is committed, or sealed and thereby committed. Every client is cut off. Resolves when it is
+   * durable that the writes behind the barrier are gone. A new term begins; epoch numbers grow on.
+   */
+  async rollback(term: number, epoch: number): Promise<void> {
+    await this.#control(RECORD.rollback, term, epoch, () => {
+      this.#lostWrites = 0;
+      this.#seals.clear();
+      for (const attachment of [...this.#attachments]) attachment.cut();
+    });
+    await this.#log.sync();
+    this.#flusher.wake();
+  }
+
+  /** As `rollback`, to the last committed epoch. @returns which one that is */
+  async failover(term: number): Promise<number> {
+    for (;;) {
+      const { committedEpoch } = this.#state.epochs;
+      try {
+        await this.rollback(term, committedEpoch);
+        return committedEpoch;
+      } catch (error) {
+        // A commit that was asked for before came in between.
+        if (!(error instanceof StateError) || error.code !== 'output-already-released') throw error;
+      }
+    }
+  }
+
+  /** The term ends; all writes count as committed, these and later ones. */
+  async stop(term: number): Promise<void> {
+    await this.#control(RECORD.stop, term, 0, () => this.#seals.clear());
+    await this.#log.sync();
+    this.#flusher.wake();
+  }
+
+  /** Resolves when the image has all that is committed by now, durably. @throws where it cannot be written */
+  async settle(): Promise<void> {
+    await this.#flusher.flush();
+    while (this.#flusher.hasWork) await this.#flusher.flush();
+  }
+
+  /** Makes the log durable and closes everything. Clients are cut off. What is not in the image yet goes there after the next `open`. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    for (const attachment of [...this.#attachments]) attachment.cut();
+    await this.#flusher.close();
+    try {
+      await this.#log.close();
+    } finally {
+      await this.#image.close();
+    }
+  }
+
+  async #change(meaning: RecordMeaning, payload: readonly Uint8Array[], who: Attachment | null): Promise<void> {
+    if (meaning.b === 0) return;
+    const check = () => {
+      if (who?.isCut) throw new DiskError('cut-off', 'the disk went back to a checkpoint: this client must not write');
+    };
+    try {
+      await this.#makeRoom(payload.length === 0 ? 0 : meaning.b);
+      const apply = (address: number, at: number) => this.#state.apply(meaning, address, at);
+      await this.#log.append({ ...meaning, payload, check, apply });
+    } catch (error) {
+      if (!who?.isCut) this.#lostWrites++;
+      throw error;
+    }
+    if (!this.#state.epochs.isOn) this.#flusher.wake();
+  }
+
+  /** Waits until committed writes that take the room are in the image, if any are. */
+  async #makeRoom(bytes: number): Promise<void> {
+    if (!this.#isFull(bytes)) return;
+    while (this.#flusher.hasWork && this.#isFull(bytes)) await this.#flusher.flush();
+    if (!this.#isFull(bytes)) return;
+    await this.#log.roll();
+    await this.#log.removeBefore(() => this.#state.layers.oldest);
+    if (this.#isFull(bytes))
+      throw new DiskError('log-full', 'the redo log has reached its limit with uncommitted writes');
+  }
+
+  #isFull(bytes: number): boolean {
+    const { logLimitBytes, maxExtents } = this.#limits;
+    return this.#log.bytes + bytes > logLimitBytes || this.#state.layers.size >= maxExtents;
+  }
+
+  async #control(
+    type: RecordMeaning['type'],
+    term: number,
+    epoch: number,
+    applied: () => void,
+    check: () => void = () => {},
+  ): Promise<void> {
+    const meaning = { type, flags: 0, a: term, b: epoch };
+    await this.#log.append({
+      ...meaning,
+      payload: [],
+      check: () => {
+        this.#state.check(meaning);
+        check();
+      },
+      apply: (address, at) => {
+        this.#state.apply(meaning, address, at);
+        applied();
+      },
+    });
+  }
+
+  #checkWhole(): void {
+    if (this.#lostWrites === 0) return;
+    const message = `${this.#lostWrites} writes were refused in this term: copy the disk again, then begin a new one`;
+    throw new DiskError('write-lost', message);
+  }
+
+  #checkRange(from: number, length: number): void {
+    if (from >= 0 && length >= 0 && from + length <= this.sizeBytes) return;
+    throw new DiskError('out-of-range', `${length} bytes at ${from} are not within the disk's ${this.sizeBytes}`);
+  }
+}

@@ -1,0 +1,112 @@
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import type { DiskBarrier } from './disk-barrier.ts';
+import { listenPrivately } from './listen.ts';
+import { NbdConnection, type NbdTls } from './nbd-connection.ts';
+import type { Exports } from './nbd-handshake.ts';
+
+const DEFAULT_CONNECTIONS = 16;
+const DEFAULT_HANDSHAKE_MS = 10_000;
+const KEEP_ALIVE_MS = 10_000;
+const LOOPBACK = ['127.0.0.1', '::1', 'localhost'];
+
+/** `port` 0: any free one. */
+export type NbdAddress = { readonly path: string } | { readonly host: string; readonly port: number };
+
+export interface NbdServerOptions {
+  readonly address: NbdAddress;
+  /** By name. A disk that was rolled back is exported as NAME@FENCE, so that a client of before does not find it again. */
+  readonly disks: ReadonlyMap<string, DiskBarrier>;
+  /** Needed on every host but this one. */
+  readonly tls?: NbdTls;
+  /** Each may cost 64 MiB of memory. Default: 16. */
+  readonly maxConnections?: number;
+  /** From a connection to the choice of an export. Default: 10,000. */
+  readonly handshakeMs?: number;
+}
+
+/** @returns what a disk is called for its clients */
+export function exportName(name: string, disk: DiskBarrier): string {
+  return disk.fence === 0 ? name : `${name}@${disk.fence}`;
+}
+
+/** Serves disks over NBD: fixed newstyle negotiation, simple replies. */
+export class NbdServer {
+  readonly #options: NbdServerOptions;
+  readonly #server: Server;
+  readonly #exports: Exports;
+  /** In the order of their coming. */
+  readonly #connections = new Set<NbdConnection>();
+
+  /** @throws RangeError where others than processes of this host could connect without TLS */
+  constructor(options: NbdServerOptions) {
+    const { address, tls } = options;
+    if (tls === undefined && 'host' in address && !LOOPBACK.includes(address.host)) {
+      throw new RangeError(`disks are served on ${address.host} only with TLS`);
+    }
+    this.#options = options;
+    this.#exports = {
+      find: (name) => findExport(options.disks, name),
+      names: () => [...options.disks].map(([name, disk]) => exportName(name, disk)),
+    };
+    this.#server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS }, (socket) => {
+      this.#accept(socket);
+    });
+  }
+
+  /** Connected clients, with those that have not chosen an export yet. */
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  /**
+   * @returns where clients connect
+   * @throws Error as `listenPrivately`
+   */
+  async listen(): Promise<NbdAddress> {
+    const { address } = this.#options;
+    await listenPrivately(this.#server, address);
+    if ('path' in address) return address;
+    return { host: address.host, port: (this.#server.address() as AddressInfo).port };
+  }
+
+  /** Hangs up on everybody. Disks stay open. */
+  async close(): Promise<void> {
+    const isClosed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const connection of this.#connections) connection.hangUp();
+    await isClosed;
+  }
+
+  #accept(socket: Socket): void {
+    if (this.#connections.size >= (this.#options.maxConnections ?? DEFAULT_CONNECTIONS) && !this.#makeRoom()) {
+      socket.destroy();
+      return;
+    }
+    this.#connections.add(
+      new NbdConnection(socket, {
+        exports: this.#exports,
+        tls: this.#options.tls ?? null,
+        handshakeMs: this.#options.handshakeMs ?? DEFAULT_HANDSHAKE_MS,
+        onClose: (connection) => this.#connections.delete(connection),
+      }),
+    );
+  }
+
+  /** Whoever has been there for the longest without a disk goes. */
+  #makeRoom(): boolean {
+    for (const connection of this.#connections) {
+      if (connection.disk !== null) continue;
+      connection.hangUp();
+      return true;
+    }
+    return false;
+  }
+}
+
+/** The empty name means the first disk, as long as it has never been rolled back. */
+function findExport(disks: ReadonlyMap<string, DiskBarrier>, wanted: string): DiskBarrier | null {
+  for (const [name, disk] of disks) {
+    if (wanted === exportName(name, disk) || (wanted === '' && disk.fence === 0)) return disk;
+    if (wanted === '') return null;
+  }
+  return null;
+}

@@ -1,0 +1,100 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import type { ParamsOf, Results } from './api.ts';
+import { HostClientError } from './client.ts';
+import { encodeCall, MAX_LINE_BYTES, parseLine, RequestError } from './protocol.ts';
+
+const LINE_END = 0x0a;
+
+export interface OpenCapture {
+  readonly answer: Results['capture.start'];
+  /**
+   * Gives pcapng and nothing else; paused. `end()` asks for the last of it: what is on its way and the statistics follow. Whoever
+   * does not read loses frames, not the connection.
+   */
+  readonly socket: Socket;
+}
+
+/**
+ * Starts a capture, on a connection of its own.
+ * @param path the gateway's control socket
+ * @throws RequestError when the gateway refuses; HostClientError without an answer
+ */
+export async function openCapture(
+  path: string,
+  params: ParamsOf<'capture.start'>,
+  timeoutMs = 10_000,
+): Promise<OpenCapture> {
+  // Our side is ended first, and there is more to read.
+  const socket = connect({ path, allowHalfOpen: true });
+  socket.on('error', () => {});
+  const timer = setTimeout(() => {
+    socket.destroy(new HostClientError('timeout', `no answer to capture.start within ${timeoutMs} ms`));
+  }, timeoutMs);
+  try {
+    await connected(socket, path);
+    socket.write(encodeCall('capture.start', params, 1));
+    const parsed = parseLine(await firstLine(socket));
+    if (parsed instanceof RequestError) throw parsed;
+    const { result, error } = parsed.value as { result?: Results['capture.start']; error?: WireError };
+    if (error !== undefined || result === undefined) throw refusal(error);
+    return { answer: result, socket };
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function connected(socket: Socket, path: string): Promise<void> {
+  try {
+    await once(socket, 'connect');
+  } catch (cause) {
+    if (cause instanceof HostClientError) throw cause;
+    throw new HostClientError('unreachable', `there is no gateway at ${path}`, { cause });
+  }
+}
+
+/** Takes one line, without its end; what follows it is for the next reader. */
+async function firstLine(socket: Socket): Promise<Buffer> {
+  let line = Buffer.alloc(0);
+  for (;;) {
+    await readable(socket);
+    for (let chunk: Buffer | null = socket.read(); chunk !== null; chunk = socket.read()) {
+      const end = chunk.indexOf(LINE_END);
+      line = Buffer.concat([line, end < 0 ? chunk : chunk.subarray(0, end)]);
+      if (end >= 0) {
+        if (end + 1 < chunk.length) socket.unshift(chunk.subarray(end + 1));
+        return line;
+      }
+      if (line.length > MAX_LINE_BYTES) break;
+    }
+    if (socket.readableEnded || line.length > MAX_LINE_BYTES) {
+      throw new HostClientError('answer-lost', 'the gateway hung up before its answer to capture.start');
+    }
+  }
+}
+
+function readable(socket: Socket): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = (error?: Error) => {
+      socket.off('readable', done).off('end', done).off('error', settle);
+      if (error === undefined) resolve();
+      else reject(error);
+    };
+    const done = () => settle();
+    socket.on('readable', done).on('end', done).on('error', settle);
+  });
+}
+
+interface WireError {
+  readonly code: number;
+  readonly message: string;
+  readonly data?: { readonly code: string; readonly field?: string };
+}
+
+function refusal(error: WireError | undefined): RequestError {
+  const { code = 0, message = 'the answer makes no sense', data } = error ?? {};
+  return new RequestError(code, data?.code ?? 'unknown', message, data?.field);
+}

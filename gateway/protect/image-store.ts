@@ -1,0 +1,173 @@
+import {
+  closeSync,
+  fsync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { crc32 } from 'node:zlib';
+import type { Checkpoint } from './standby-api.ts';
+
+/** `TERM.EPOCH.BYTES.CRC.image`: a name that is there is a promise that all of it is. */
+const IMAGE_NAME = /^(\d+)\.(\d+)\.(\d+)\.([0-9a-f]{8})\.image$/;
+/** What an image is written to; its place is taken over from the image before the last, whose memory the kernel need not find again. */
+const SPARE = 'incoming';
+const READ_BYTES = 2 ** 20;
+
+/** An image that is not what its sender says; what was kept before is as it was. */
+export class TornImageError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'TornImageError';
+  }
+}
+
+/** A complete image. */
+export interface StoredImage extends Checkpoint {
+  readonly path: string;
+  readonly bytes: number;
+}
+
+interface Incoming extends Checkpoint {
+  readonly fd: number;
+  bytes: number;
+  crc: number;
+}
+
+/**
+ * A standby's images, in a folder of their own: the newest complete one, and one on its way. A complete one is written, measured,
+ * and only then given its name; so whoever is killed in the middle finds the one before.
+ */
+export class ImageStore {
+  readonly #folder: string;
+  readonly #syncs: boolean;
+  #newest: StoredImage | null = null;
+  #incoming: Incoming | null = null;
+
+  /**
+   * Opens the folder and finds what an earlier process left there; what is torn, or older than the newest, is removed.
+   * @param syncs an image counts only when the storage has it; needed where the folder must survive a power failure
+   */
+  constructor(folder: string, syncs = false) {
+    this.#folder = folder;
+    this.#syncs = syncs;
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const found = readdirSync(folder).flatMap((name) => {
+      const [, term, epoch, bytes, crc] = IMAGE_NAME.exec(name) ?? [];
+      const image = { term: Number(term), epoch: Number(epoch), path: join(folder, name), bytes: Number(bytes) };
+      return crc === undefined ? [] : [{ image, crc: Number.parseInt(crc, 16) }];
+    });
+    found.sort((a, b) => b.image.term - a.image.term || b.image.epoch - a.image.epoch);
+    for (const { image, crc } of found) {
+      if (this.#newest === null && isWhole(image, crc)) this.#newest = image;
+      else rmSync(image.path, { force: true });
+    }
+  }
+
+  /** What a failover goes back to. */
+  get newest(): StoredImage | null {
+    return this.#newest;
+  }
+
+  get incoming(): (Checkpoint & { readonly bytes: number }) | null {
+    return this.#incoming;
+  }
+
+  /** An image begins; one that was on its way is thrown away. */
+  begin({ term, epoch }: Checkpoint): void {
+    this.abandon();
+    // Not truncated: writing over what is there costs half of what new pages cost.
+    const fd = openSync(join(this.#folder, SPARE), 'a+', 0o600);
+    closeSync(fd);
+    this.#incoming = { term, epoch, fd: openSync(join(this.#folder, SPARE), 'r+'), bytes: 0, crc: 0 };
+  }
+
+  /** @param bytes the next ones of the image on its way; without one they are nobody's */
+  write(bytes: Uint8Array): void {
+    const incoming = this.#incoming;
+    if (incoming === null) return;
+    for (let done = 0; done < bytes.length; ) {
+      done += writeSync(incoming.fd, bytes, done, bytes.length - done, incoming.bytes + done);
+    }
+    incoming.bytes += bytes.length;
+    incoming.crc = crc32(bytes, incoming.crc);
+  }
+
+  /**
+   * The image on its way is complete, if it is what its sender says: then it is the newest.
+   * @throws TornImageError
+   */
+  async end({ term, epoch }: Checkpoint, bytes: number, crc: number): Promise<void> {
+    const incoming = this.#incoming;
+    if (incoming === null || incoming.term !== term || incoming.epoch !== epoch) {
+      throw new TornImageError(`no image of epoch ${epoch} in term ${term} is on its way`);
+    }
+    if (incoming.bytes !== bytes || incoming.crc !== crc) {
+      this.abandon();
+      throw new TornImageError(
+        `the image has ${incoming.bytes} bytes of ${bytes}, with a checksum that is not its own`,
+      );
+    }
+    ftruncateSync(incoming.fd, bytes);
+    if (this.#syncs) await promisify(fsync)(incoming.fd);
+    if (this.#incoming !== incoming) throw new TornImageError(`the image of epoch ${epoch} was abandoned`);
+    this.#incoming = null;
+    closeSync(incoming.fd);
+    const path = join(this.#folder, `${term}.${epoch}.${bytes}.${crc.toString(16).padStart(8, '0')}.image`);
+    const before = this.#newest;
+    renameSync(join(this.#folder, SPARE), path);
+    if (this.#syncs) await this.#syncFolder();
+    this.#newest = { term, epoch, path, bytes };
+    if (before !== null && before.path !== path) renameSync(before.path, join(this.#folder, SPARE));
+  }
+
+  /** The image on its way will not be completed. */
+  abandon(): void {
+    if (this.#incoming !== null) closeSync(this.#incoming.fd);
+    this.#incoming = null;
+  }
+
+  /** No image is of use any more. */
+  forget(): void {
+    this.abandon();
+    if (this.#newest !== null) rmSync(this.#newest.path, { force: true });
+    this.#newest = null;
+  }
+
+  /** The images stay. */
+  close(): void {
+    this.abandon();
+    rmSync(join(this.#folder, SPARE), { force: true });
+  }
+
+  async #syncFolder(): Promise<void> {
+    const fd = openSync(this.#folder, 'r');
+    try {
+      await promisify(fsync)(fd);
+    } finally {
+      closeSync(fd);
+    }
+  }
+}
+
+function isWhole({ path, bytes }: StoredImage, crc: number): boolean {
+  if (statSync(path).size !== bytes) return false;
+  const fd = openSync(path, 'r');
+  try {
+    const piece = Buffer.alloc(READ_BYTES);
+    let sum = 0;
+    for (let read = readSync(fd, piece); read > 0; read = readSync(fd, piece))
+      sum = crc32(piece.subarray(0, read), sum);
+    return sum === crc;
+  } finally {
+    closeSync(fd);
+  }
+}

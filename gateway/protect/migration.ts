@@ -1,0 +1,112 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type QmpClient, QmpError, type QmpEvent } from './qmp.ts';
+
+/** How soon a state that no event tells of is asked for again. */
+const POLL_MS = 1;
+/** What QEMU may send per second: as much as the other side takes. */
+const NO_LIMIT = 2 ** 40;
+
+/** A copy of the machine that could not be made. The machine runs on, unless it is gone. */
+export class MigrationError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'MigrationError';
+  }
+}
+
+/** Tells the machine to say how its migrations go, and not to save on bandwidth. */
+export async function allowMigrations(qmp: QmpClient, downtimeLimitMs: number): Promise<void> {
+  await qmp.execute('migrate-set-capabilities', { capabilities: [{ capability: 'events', state: true }] });
+  await qmp.execute('migrate-set-parameters', { 'max-bandwidth': NO_LIMIT, 'downtime-limit': downtimeLimitMs });
+}
+
+/** A copy of the machine's state on its way to `uri`, while the machine runs; its last part goes while it is paused. */
+export class Migration {
+  /** The machine is paused: it sends no frame from now on, until `resume`. Rejects where the copy fails before. */
+  readonly stopped: Promise<void>;
+  /** All is sent. The machine is paused. Rejects where the copy failed; QEMU lets the machine run on by itself then. */
+  readonly completed: Promise<void>;
+  readonly #qmp: QmpClient;
+  readonly #finish: () => void;
+
+  private constructor(qmp: QmpClient) {
+    this.#qmp = qmp;
+    let hasStopped = () => {};
+    let hasCompleted = () => {};
+    let stopFailed: (error: Error) => void = () => {};
+    let copyFailed: (error: Error) => void = () => {};
+    this.stopped = new Promise((resolve, reject) => {
+      hasStopped = resolve;
+      stopFailed = reject;
+    });
+    this.completed = new Promise((resolve, reject) => {
+      hasCompleted = resolve;
+      copyFailed = reject;
+    });
+    const fail = (why: string) => {
+      const error = new MigrationError(why);
+      stopFailed(error);
+      copyFailed(error);
+    };
+    const unlisten = qmp.listen((event) => {
+      if (event.event === 'STOP') hasStopped();
+      const status = migrationStatus(event);
+      if (status === 'completed') hasCompleted();
+      if (status === 'failed' || status === 'cancelled') fail(`the machine says: migration ${status}`);
+    });
+    void qmp.closed.then(() => fail('the machine is gone'));
+    this.#finish = unlisten;
+    // Whoever waits for one of them only must not fail by the other.
+    this.stopped.catch(() => {});
+    this.completed.catch(() => {});
+  }
+
+  /** @throws QmpError where it cannot begin */
+  static async start(qmp: QmpClient, uri: string): Promise<Migration> {
+    const migration = new Migration(qmp);
+    try {
+      await qmp.execute('migrate', { uri });
+      return migration;
+    } catch (error) {
+      migration.#finish();
+      throw error;
+    }
+  }
+
+  /** Lets the machine run on, whatever became of the copy. @throws QmpError where it is gone */
+  async resume(): Promise<void> {
+    this.#finish();
+    await runOn(this.#qmp);
+  }
+}
+
+/** @returns `completed`, `failed` …, or null for another event */
+function migrationStatus({ event, data }: QmpEvent): unknown {
+  return event === 'MIGRATION' ? data.status : null;
+}
+
+const ON_ITS_WAY: readonly unknown[] = ['setup', 'active', 'pre-switchover', 'device', 'cancelling', 'wait-unplug'];
+
+/**
+ * Lets a machine run on that a copy has paused, or may have: a copy under way is cancelled. `cont` is refused for a moment after
+ * the copy has completed, until QEMU has put it away; a machine that is paused for another reason is left as it is.
+ * @returns whether the machine had to be told
+ * @throws QmpError where the machine is gone
+ */
+export async function runOn(qmp: QmpClient, timeoutMs = 10_000): Promise<boolean> {
+  const end = performance.now() + timeoutMs;
+  for (;;) {
+    const { status } = await qmp.execute<{ readonly status: string }>('query-status');
+    if (status === 'postmigrate') {
+      await qmp.execute('cont');
+      return true;
+    }
+    const copy = await qmp.execute<{ readonly status?: string }>('query-migrate');
+    if (status !== 'finish-migrate' && !ON_ITS_WAY.includes(copy.status)) return false;
+    // A copy that has all but completed completes; another one ends here.
+    if (copy.status === 'setup' || copy.status === 'active') await qmp.execute('migrate_cancel');
+    if (performance.now() > end)
+      throw new QmpError('timeout', `the machine is still ${status}, its copy ${copy.status}`);
+    await sleep(POLL_MS);
+  }
+}

@@ -1,0 +1,54 @@
+import type { KnownAddress } from '../host/api.ts';
+import type { HostClient } from '../host/client.ts';
+import type { Checkpoint } from './standby-api.ts';
+
+/** How the network comes to the VM where it goes on. */
+export interface PortSwitch {
+  /**
+   * Whoever still runs the VM elsewhere is shut out by the switch itself, because it happens where their frames pass. Where not, they
+   * must be known to be dead, or their gateway's lease must have run out.
+   */
+  readonly fences: boolean;
+  /**
+   * From now on the VM is here, as of the checkpoint; what it sent later and was held is discarded. The network is told.
+   * @param addresses by which the VM was last known to be reached
+   * @throws RequestError where the gateway refuses, as it does if another term is in force; HostClientError without an answer
+   */
+  switch(
+    checkpoint: Checkpoint,
+    addresses: readonly KnownAddress[],
+  ): Promise<{
+    readonly term: number;
+    readonly discardedFrames: number;
+    readonly releasedFrames: number;
+  }>;
+  /** Frames pass from now on, without a checkpoint that contains them: the term ends. */
+  unprotect(term: number): Promise<void>;
+}
+
+/** The gateway stays, and what leads to the VM changes. @param inside a port spec for each pair, with blanks between */
+export function failoverAt(host: HostClient, vm: string, inside: string): PortSwitch {
+  return {
+    fences: true,
+    switch: ({ term, epoch }) => host.call('vm.failover', { vm, term, epoch, inside }),
+    unprotect: (term) => unprotect(host, vm, term),
+  };
+}
+
+/** The VM's gateway is lost too, or on the other host: this host's own gateway goes on. */
+export function takeoverAt(host: HostClient, vm: string, leaseMs?: number): PortSwitch {
+  return {
+    fences: false,
+    async switch({ term, epoch }, addresses) {
+      const lease = leaseMs === undefined ? {} : { leaseMs };
+      const begun = await host.call('replication.takeover', { vm, term, epoch, ...lease });
+      await host.call('vm.announce', { vm, term: begun.term, addresses });
+      return { term: begun.term, discardedFrames: 0, releasedFrames: 0 };
+    },
+    unprotect: (term) => unprotect(host, vm, term),
+  };
+}
+
+async function unprotect(host: HostClient, vm: string, term: number): Promise<void> {
+  await host.call('replication.stop', { vm, term, held: 'release' });
+}

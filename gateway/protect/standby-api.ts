@@ -1,0 +1,141 @@
+import { knownAddress } from '../host/api.ts';
+import { invalidParams, parseLine, RequestError, type RequestId, RPC } from '../host/protocol.ts';
+import {
+  boolean,
+  integer,
+  list,
+  object,
+  oneOf,
+  optional,
+  type Problem,
+  type Schema,
+  type TypeOf,
+  text,
+} from '../host/schema.ts';
+
+/**
+ * What a standby is asked: JSON-RPC 2.0, one object a line, as on the host interface. Behind a line `image.data` follow as many
+ * bytes of the image as it says, and then the next line.
+ */
+export const STANDBY_PROTOCOL = 1;
+
+const MAX_NUMBER = Number.MAX_SAFE_INTEGER - 1;
+const DAY_MS = 86_400_000;
+/** Of one piece of an image. */
+export const MAX_PIECE_BYTES = 2 ** 20;
+
+const term = integer(1, MAX_NUMBER);
+const epoch = integer(1, MAX_NUMBER);
+
+export const STANDBY_PARAMS = {
+  /**
+   * A driver protects a VM from here: it takes the place of whoever did before. `patienceMs`: after so long without an answer of the
+   * standby it asks its gateway for nothing more; `leaseMs`: how long the gateway then lets data pass. 0: without end.
+   */
+  'protect.hello': object({
+    vm: text(1, 64),
+    protocol: oneOf(STANDBY_PROTOCOL),
+    term,
+    patienceMs: integer(1, DAY_MS),
+    leaseMs: integer(0, DAY_MS),
+  }),
+  /** The driver and its machine live. */
+  'protect.ping': object({ term }),
+  /** Where the VM is reached, for a gateway that takes over without having heard it. Replaces what was said before. */
+  'protect.addresses': object({ term, addresses: list(knownAddress, 1024) }),
+  /** No image is of use any more: output that it does not contain has been or will be passed. */
+  'protect.forget': object({ term }),
+  /** The machine is gone. `isDeliberate`: it was told to end, and nobody need go on for it. */
+  'protect.gone': object({ term, isDeliberate: boolean(), why: text(0, 1024) }),
+  /** What comes now is the image of checkpoint `epoch`. Another one that is on its way is thrown away. */
+  'image.begin': object({ term, epoch }),
+  'image.data': object({ bytes: integer(1, MAX_PIECE_BYTES) }),
+  /** It is complete: so many bytes with this CRC-32. The answer says that it is kept. */
+  'image.end': object({ term, epoch, bytes: integer(1, MAX_NUMBER), crc: integer(0, 0xffff_ffff) }),
+  'image.abandon': object({}),
+  status: object({}),
+  /** The VM goes on here, whatever became of the machine that it was on. `why` is for people. */
+  failover: object({ why: optional(text(0, 1024)) }),
+} as const satisfies Readonly<Record<string, Schema<unknown>>>;
+
+export type StandbyMethod = keyof typeof STANDBY_PARAMS;
+export type StandbyParams<M extends StandbyMethod> = TypeOf<(typeof STANDBY_PARAMS)[M]>;
+
+/** `waiting`: no image yet. `ready`: the last image can be gone on from. `active`: the VM is here. `failed`: it could not be. */
+export type StandbyState = 'waiting' | 'ready' | 'failing-over' | 'active' | 'ended' | 'failed';
+
+/** A checkpoint, as terms and epochs number it. */
+export interface Checkpoint {
+  readonly term: number;
+  readonly epoch: number;
+}
+
+export interface StandbyStatus {
+  readonly vm: string;
+  readonly state: StandbyState;
+  /** The newest image that is complete. */
+  readonly image: (Checkpoint & { readonly bytes: number }) | null;
+  /** The image on its way. */
+  readonly incoming: (Checkpoint & { readonly bytes: number }) | null;
+  readonly images: number;
+  /** Since the last word of a driver; null: none has been there. */
+  readonly driverSilentMs: number | null;
+  readonly hasDriver: boolean;
+  /** `warm`: a machine waits. `cold`: one is started when it is needed. */
+  readonly machine: 'warm' | 'cold' | 'starting' | 'running' | 'gone';
+  /** Of the machine's process. */
+  readonly pid: number | null;
+  /** The QMP socket of the machine. */
+  readonly qmp: string;
+  /** What went wrong last, for people. */
+  readonly trouble: string | null;
+}
+
+export interface FailoverReport extends Checkpoint {
+  /** The term that began. */
+  readonly newTerm: number;
+  readonly discardedFrames: number;
+  readonly releasedFrames: number;
+  readonly why: string;
+  /** From the decision to: the image is loaded; the ports are switched; the machine runs. */
+  readonly loadedMs: number;
+  readonly switchedMs: number;
+  readonly runningMs: number;
+}
+
+export interface StandbyResults {
+  /** `newest`: the checkpoint that a failover would go back to. */
+  'protect.hello': { readonly newest: Checkpoint | null };
+  'protect.ping': Record<string, never>;
+  'protect.addresses': Record<string, never>;
+  'protect.forget': Record<string, never>;
+  'protect.gone': Record<string, never>;
+  'image.begin': Record<string, never>;
+  'image.data': Record<string, never>;
+  'image.end': Record<string, never>;
+  'image.abandon': Record<string, never>;
+  status: StandbyStatus;
+  failover: FailoverReport;
+}
+
+export type StandbyRequest = {
+  [M in StandbyMethod]: {
+    readonly id: RequestId | undefined;
+    readonly method: M;
+    readonly params: StandbyParams<M>;
+  };
+}[StandbyMethod];
+
+/** @throws RequestError */
+export function decodeStandbyRequest(line: Uint8Array): StandbyRequest {
+  const parsed = parseLine(line);
+  if (parsed instanceof RequestError) throw parsed;
+  const { id, method, params = {} } = (parsed.value ?? {}) as Record<string, unknown>;
+  if (typeof method !== 'string' || !Object.hasOwn(STANDBY_PARAMS, method)) {
+    throw new RequestError(RPC.methodNotFound, 'method-not-found', 'a standby has no such method');
+  }
+  const problems: Problem[] = [];
+  const checked = STANDBY_PARAMS[method as StandbyMethod].check(params, '', problems);
+  if (problems.length > 0) throw invalidParams(problems);
+  return { id, method, params: checked } as StandbyRequest;
+}

@@ -1,0 +1,162 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { QmpClient, QmpError, type QmpEvent } from './qmp.ts';
+
+/** A machine that ends again and again is not started all the time. */
+const RESTART_MS = 1000;
+/** From a process to its QMP socket. */
+const START_TIMEOUT_MS = 10_000;
+const LOAD_TIMEOUT_MS = 60_000;
+const KEPT_OUTPUT = 2000;
+
+export interface MachineOptions {
+  /** QEMU and its arguments, the same machine as the one that is protected; `-incoming`, `-S` and `-qmp` are added. */
+  readonly command: readonly string[];
+  /** Where its QMP socket will be. */
+  readonly qmp: string;
+  /** Started now, to wait; else when it is needed. */
+  readonly isWarm: boolean;
+}
+
+/** The machine on which the VM goes on. */
+export class StandbyMachine {
+  /** The machine has ended by itself. */
+  onExit: ((why: string) => void) | null = null;
+  readonly #options: MachineOptions;
+  #child: ChildProcess | null = null;
+  #client: QmpClient | null = null;
+  #starting: Promise<QmpClient> | null = null;
+  #restart: NodeJS.Timeout | null = null;
+  #isRunning = false;
+  #isStopped = false;
+
+  constructor(options: MachineOptions) {
+    this.#options = options;
+    if (options.isWarm) this.#warm();
+  }
+
+  get state(): 'warm' | 'cold' | 'starting' | 'running' | 'gone' {
+    if (this.#isRunning) return this.#child === null ? 'gone' : 'running';
+    if (this.#client !== null) return 'warm';
+    if (this.#starting !== null) return 'starting';
+    return this.#options.isWarm ? 'gone' : 'cold';
+  }
+
+  get qmp(): string {
+    return this.#options.qmp;
+  }
+
+  /** Of its process; null: there is none. */
+  get pid(): number | null {
+    return this.#child?.pid ?? null;
+  }
+
+  /**
+   * The machine, still paused, becomes what the image says.
+   * @param path of a complete image
+   * @throws Error with QEMU's own words where it cannot
+   */
+  async load(path: string): Promise<void> {
+    const qmp = await this.#started();
+    const loaded = new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(
+        () => reject(new Error('the machine takes too long to load its image')),
+        LOAD_TIMEOUT_MS,
+      );
+      const unlisten = qmp.listen(({ event, data }: QmpEvent) => {
+        if (event !== 'MIGRATION' || (data.status !== 'completed' && data.status !== 'failed')) return;
+        clearTimeout(timer);
+        unlisten();
+        if (data.status === 'completed') resolve();
+        else reject(new Error('the machine cannot load the image'));
+      });
+      void qmp.closed.then(() => {
+        clearTimeout(timer);
+        reject(new Error(`the machine ended while it loaded the image`));
+      });
+    });
+    loaded.catch(() => {});
+    await qmp.execute('migrate-incoming', { uri: `exec:exec cat '${path.replaceAll("'", "'\\''")}'` });
+    await loaded;
+  }
+
+  /** The machine runs, and its QMP socket is free for whoever protects it next. */
+  async run(): Promise<void> {
+    const qmp = await this.#started();
+    await qmp.execute('cont');
+    this.#isRunning = true;
+    qmp.close();
+    this.#client = null;
+  }
+
+  /** Ends a machine that has not begun to run; one that runs is the VM, and stays. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    if (this.#restart !== null) clearTimeout(this.#restart);
+    this.#client?.close();
+    const child = this.#child;
+    if (child === null) return;
+    if (this.#isRunning) {
+      // QEMU ignores that nobody reads what it says.
+      child.stderr?.destroy();
+      child.unref();
+      return;
+    }
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGKILL');
+    await ended;
+    rmSync(this.#options.qmp, { force: true });
+  }
+
+  /** @throws Error */
+  async #started(): Promise<QmpClient> {
+    if (this.#client !== null) return this.#client;
+    this.#starting ??= this.#start().finally(() => {
+      this.#starting = null;
+    });
+    return this.#starting;
+  }
+
+  #warm(): void {
+    this.#started().catch((error: Error) => this.onExit?.(error.message));
+  }
+
+  async #start(): Promise<QmpClient> {
+    const [program, ...parameters] = this.#options.command;
+    rmSync(this.#options.qmp, { force: true });
+    const all = [...parameters, '-incoming', 'defer', '-S', '-qmp', `unix:${this.#options.qmp},server=on,wait=off`];
+    const child = spawn(program!, all, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
+    this.#child = child;
+    let said = '';
+    child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+      said = (said + text).slice(-KEPT_OUTPUT);
+    });
+    let end: string | null = null;
+    const ended = (why: string) => {
+      if (end !== null) return;
+      end = said.trim() === '' ? why : said.trim();
+      this.#child = null;
+      this.#client = null;
+      if (this.#isStopped) return;
+      if (this.#options.isWarm && !this.#isRunning) this.#restart = setTimeout(() => this.#warm(), RESTART_MS);
+      this.onExit?.(end);
+    };
+    child.on('error', (error) => ended(error.message));
+    child.on('exit', (code, signal) => ended(`the machine ended: ${signal ?? `exit code ${code}`}`));
+    const deadline = performance.now() + START_TIMEOUT_MS;
+    for (;;) {
+      if (end !== null) throw new Error(end);
+      try {
+        const client = await QmpClient.connect(this.#options.qmp);
+        await client.execute('migrate-set-capabilities', { capabilities: [{ capability: 'events', state: true }] });
+        this.#client = client;
+        return client;
+      } catch (error) {
+        const isEarly = error instanceof QmpError && error.code === 'unreachable' && performance.now() < deadline;
+        if (!isEarly) throw error;
+      }
+      await sleep(5);
+    }
+  }
+}

@@ -1,0 +1,167 @@
+import { rmSync } from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { LineReader } from '../host/line-reader.ts';
+import { encodeError, encodeResult, RequestError, RPC } from '../host/protocol.ts';
+import type { Address } from './address.ts';
+import type { Driver, Standby } from './standby.ts';
+import { decodeStandbyRequest, type StandbyRequest } from './standby-api.ts';
+
+const MAX_LINE_BYTES = 65_536;
+/** Only the owner may connect to a unix socket. */
+const OTHERS_MASK = 0o177;
+
+/** Listens for drivers, and for people who ask how things are. */
+export class StandbyServer {
+  readonly #standby: Standby;
+  readonly #server: Server;
+  readonly #sessions = new Set<StandbySession>();
+
+  constructor(standby: Standby) {
+    this.#standby = standby;
+    this.#server = createServer({ noDelay: true }, (socket) => {
+      const session = new StandbySession(socket, this.#standby);
+      this.#sessions.add(session);
+      socket.on('close', () => this.#sessions.delete(session));
+    });
+  }
+
+  /** Takes a unix socket's path also from a standby that was killed. @throws Error where another one answers, or nothing can listen */
+  async listen(address: Address): Promise<void> {
+    if ('path' in address) await removeStale(address.path);
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      const mask = process.umask(OTHERS_MASK);
+      try {
+        this.#server.listen(address, resolve);
+      } finally {
+        process.umask(mask);
+      }
+    });
+  }
+
+  async close(): Promise<void> {
+    const isClosed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const session of this.#sessions) session.hangUp();
+    await isClosed;
+  }
+}
+
+/** One connection: lines, and pieces of images between them. */
+class StandbySession implements Driver {
+  readonly #socket: Socket;
+  readonly #standby: Standby;
+  readonly #lines = new LineReader(MAX_LINE_BYTES);
+  /** Bytes of a piece that are still to come. */
+  #pieceBytes = 0;
+
+  constructor(socket: Socket, standby: Standby) {
+    this.#socket = socket;
+    this.#standby = standby;
+    socket.on('data', (chunk: Buffer) => this.#read(chunk));
+    socket.on('error', () => {});
+    socket.on('close', () => standby.left(this));
+  }
+
+  hangUp(): void {
+    this.#socket.destroy();
+  }
+
+  #read(chunk: Buffer): void {
+    let at = 0;
+    while (at < chunk.length && !this.#socket.destroyed) {
+      if (this.#pieceBytes > 0) {
+        const piece = chunk.subarray(at, at + this.#pieceBytes);
+        this.#standby.write(this, piece);
+        this.#pieceBytes -= piece.length;
+        at += piece.length;
+        continue;
+      }
+      const taken = this.#lines.feed(chunk.subarray(at), (line) => this.#line(line));
+      if (taken < 0) this.#socket.destroy();
+      at += taken;
+    }
+  }
+
+  /** @returns whether a line follows */
+  #line(line: Uint8Array): boolean {
+    let request: StandbyRequest;
+    try {
+      request = decodeStandbyRequest(line);
+    } catch (error) {
+      // What follows could be bytes of an image.
+      this.#socket.end(encodeError(null, refusalOf(error)));
+      this.#socket.destroySoon();
+      return false;
+    }
+    if (request.method === 'image.data') {
+      this.#pieceBytes = request.params.bytes;
+      return false;
+    }
+    void this.#answer(request);
+    return true;
+  }
+
+  async #answer(request: StandbyRequest): Promise<void> {
+    const { id } = request;
+    try {
+      const result = await this.#call(request);
+      if (id !== undefined && !this.#socket.destroyed) this.#socket.write(encodeResult(id, result));
+    } catch (error) {
+      const refusal = refusalOf(error);
+      if (id !== undefined && !this.#socket.destroyed) this.#socket.write(encodeError(id, refusal));
+    }
+  }
+
+  #call({ method, params }: StandbyRequest): object | Promise<object> {
+    const standby = this.#standby;
+    switch (method) {
+      case 'protect.hello':
+        return standby.hello(this, params);
+      case 'protect.ping':
+        standby.ping(this);
+        return {};
+      case 'protect.addresses':
+        standby.know(this, params.addresses);
+        return {};
+      case 'protect.forget':
+        standby.forget(this);
+        return {};
+      case 'protect.gone':
+        standby.gone(this, params);
+        return {};
+      case 'image.begin':
+        standby.begin(this, params);
+        return {};
+      case 'image.end':
+        return standby.end(this, params).then(() => ({}));
+      case 'image.abandon':
+        standby.abandon(this);
+        return {};
+      case 'status':
+        return standby.status;
+      case 'failover':
+        return standby.failover(params.why ?? 'it was told to', false);
+      case 'image.data':
+        return {};
+    }
+  }
+}
+
+/** What went wrong here is told, too: whoever asked has to know that it was not done. */
+function refusalOf(error: unknown): RequestError {
+  if (error instanceof RequestError) return error;
+  return new RequestError(RPC.state, 'failed', (error as Error).message);
+}
+
+async function removeStale(path: string): Promise<void> {
+  const isAlive = await new Promise<boolean>((resolve) => {
+    const probe = connect(path);
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once('error', () => resolve(false));
+  });
+  if (isAlive) throw new Error(`another standby answers at ${path}`);
+  rmSync(path, { force: true });
+}

@@ -1,0 +1,288 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { KnownAddress } from '../host/api.ts';
+import { RequestError, RPC } from '../host/protocol.ts';
+import { type ImageStore, TornImageError } from './image-store.ts';
+import type { PortSwitch } from './port-switch.ts';
+import type {
+  Checkpoint,
+  FailoverReport,
+  StandbyParams,
+  StandbyResults,
+  StandbyState,
+  StandbyStatus,
+} from './standby-api.ts';
+import type { StandbyMachine } from './standby-machine.ts';
+
+export interface StandbyOptions {
+  readonly vm: string;
+  readonly store: ImageStore;
+  readonly machine: StandbyMachine;
+  readonly ports: PortSwitch;
+  /** Once it goes on here its frames pass, although nobody protects it; else control frames wait until somebody does. */
+  readonly goesOnUnprotected: boolean;
+  /** How long the driver may say nothing, or be away, before its machine is taken for dead; 0: for ever, until somebody says so. */
+  readonly silenceMs: number;
+  /** Makes sure that the machine is dead; rejects where it cannot. Null: nothing here can. */
+  readonly fence: (() => Promise<void>) | null;
+  readonly onEvent: (event: StandbyEvent) => void;
+}
+
+export type StandbyEvent =
+  | { readonly event: 'driver'; readonly is: 'there' | 'away' | 'replaced'; readonly term?: number }
+  | ({ readonly event: 'image'; readonly bytes: number } & Checkpoint)
+  | { readonly event: 'state'; readonly state: StandbyState; readonly why: string }
+  /** The machine here has ended. `wasVm`: the VM was on it. */
+  | { readonly event: 'machine'; readonly why: string; readonly wasVm: boolean }
+  | ({ readonly event: 'failover' } & FailoverReport);
+
+/** A connection of a driver. */
+export interface Driver {
+  /** Another one has taken its place, or it is fenced. */
+  hangUp(): void;
+}
+
+/** How often silence is looked for, in parts of it. */
+const LOOKS = 10;
+
+/** Keeps the VM's last checkpoint, and goes on from it when the machine that the VM is on is gone. Knows no sockets. */
+export class Standby {
+  readonly #options: StandbyOptions;
+  readonly #ticker: NodeJS.Timeout | null;
+  #state: StandbyState;
+  #trouble: string | null = null;
+  #driver: Driver | null = null;
+  #lease = { patienceMs: 0, leaseMs: 0 };
+  /** Of the last word of a driver; null: none has been there. */
+  #heardAt: number | null = null;
+  #images = 0;
+  #addresses: readonly KnownAddress[] = [];
+  #failover: Promise<FailoverReport> | null = null;
+
+  constructor(options: StandbyOptions) {
+    this.#options = options;
+    this.#state = options.store.newest === null ? 'waiting' : 'ready';
+    options.machine.onExit = (why) => this.#machineEnded(why);
+    const { silenceMs } = options;
+    this.#ticker = silenceMs === 0 ? null : setInterval(() => this.#lookForSilence(), silenceMs / LOOKS);
+    this.#ticker?.unref();
+  }
+
+  get status(): StandbyStatus {
+    const { vm, store, machine } = this.#options;
+    return {
+      vm,
+      state: this.#state,
+      image: store.newest === null ? null : { ...checkpointOf(store.newest), bytes: store.newest.bytes },
+      incoming: store.incoming === null ? null : { ...checkpointOf(store.incoming), bytes: store.incoming.bytes },
+      images: this.#images,
+      driverSilentMs: this.#heardAt === null ? null : Math.round(performance.now() - this.#heardAt),
+      hasDriver: this.#driver !== null,
+      machine: machine.state,
+      pid: machine.pid,
+      qmp: machine.qmp,
+      trouble: this.#trouble,
+    };
+  }
+
+  /** @throws RequestError: `fenced` where the VM has gone on here, `stale-term` for a driver whose term is over */
+  hello(driver: Driver, params: StandbyParams<'protect.hello'>): StandbyResults['protect.hello'] {
+    const { vm, store, onEvent } = this.#options;
+    if (params.vm !== vm) throw refused('unknown-vm', `this is the standby of '${vm}', not of '${params.vm}'`);
+    if (this.#state === 'failing-over' || this.#state === 'active' || this.#state === 'failed') {
+      throw refused('fenced', `the VM goes on here since its machine was taken for dead: ${this.#state}`);
+    }
+    const newest = store.newest;
+    if (newest !== null && params.term < newest.term) {
+      throw refused('stale-term', `term ${params.term} is over: there is an image of term ${newest.term}`);
+    }
+    if (this.#driver !== null && this.#driver !== driver) {
+      onEvent({ event: 'driver', is: 'replaced' });
+      this.#driver.hangUp();
+    }
+    this.#driver = driver;
+    this.#lease = { patienceMs: params.patienceMs, leaseMs: params.leaseMs };
+    this.#heard();
+    if (this.#state === 'ended') this.#become(newest === null ? 'waiting' : 'ready', 'protected again');
+    onEvent({ event: 'driver', is: 'there', term: params.term });
+    return { newest: newest === null ? null : checkpointOf(newest) };
+  }
+
+  ping(driver: Driver): void {
+    this.#check(driver);
+  }
+
+  know(driver: Driver, addresses: readonly KnownAddress[]): void {
+    this.#check(driver);
+    this.#addresses = addresses;
+  }
+
+  forget(driver: Driver): void {
+    this.#check(driver);
+    this.#options.store.forget();
+    this.#become('waiting', 'a term has begun with output that no image contains');
+  }
+
+  begin(driver: Driver, checkpoint: Checkpoint): void {
+    this.#check(driver);
+    this.#options.store.begin(checkpoint);
+  }
+
+  /** Bytes of the image on its way; those of a driver that has been replaced are nobody's. */
+  write(driver: Driver, bytes: Uint8Array): void {
+    if (driver !== this.#driver) return;
+    this.#heardAt = performance.now();
+    this.#options.store.write(bytes);
+  }
+
+  abandon(driver: Driver): void {
+    this.#check(driver);
+    this.#options.store.abandon();
+  }
+
+  /** @throws RequestError `image-torn` */
+  async end(driver: Driver, { term, epoch, bytes, crc }: StandbyParams<'image.end'>): Promise<void> {
+    this.#check(driver);
+    const checkpoint = { term, epoch };
+    try {
+      await this.#options.store.end(checkpoint, bytes, crc);
+    } catch (error) {
+      throw error instanceof TornImageError ? refused('image-torn', error.message) : error;
+    }
+    this.#images++;
+    this.#trouble = null;
+    if (this.#state === 'waiting') this.#become('ready', 'there is an image');
+    this.#options.onEvent({ event: 'image', ...checkpoint, bytes });
+  }
+
+  /** The driver says that its machine is gone. */
+  gone(driver: Driver, { isDeliberate, why }: StandbyParams<'protect.gone'>): void {
+    this.#check(driver);
+    if (isDeliberate) {
+      this.#become('ended', why);
+      return;
+    }
+    this.failover(`the driver says: ${why}`, true).catch(() => {});
+  }
+
+  /** The connection of a driver has ended; another may come in its place. */
+  left(driver: Driver): void {
+    if (driver !== this.#driver) return;
+    this.#driver = null;
+    if (this.#failover === null) this.#options.store.abandon();
+    this.#options.onEvent({ event: 'driver', is: 'away' });
+  }
+
+  /**
+   * The VM goes on here.
+   * @param isDead whether its machine is known to be dead, and not only not heard
+   * @throws Error where it cannot; `status` says why, too. It can be tried again
+   */
+  failover(why: string, isDead: boolean): Promise<FailoverReport> {
+    if (this.#state === 'active') return Promise.reject(refused('active', 'the VM runs here already'));
+    this.#failover ??= this.#goOn(why, isDead).finally(() => {
+      this.#failover = null;
+    });
+    return this.#failover;
+  }
+
+  /** A machine that waits is ended; one that runs is the VM, and stays. Images stay. */
+  async close(): Promise<void> {
+    if (this.#ticker !== null) clearInterval(this.#ticker);
+    this.#driver?.hangUp();
+    await this.#options.machine.stop();
+    this.#options.store.close();
+  }
+
+  async #goOn(why: string, isDead: boolean): Promise<FailoverReport> {
+    const { store, machine, ports, onEvent } = this.#options;
+    const startedAt = performance.now();
+    const since = () => Math.round(performance.now() - startedAt);
+    const image = store.newest;
+    if (image === null) {
+      // Whoever is protected next finds this standby as it was.
+      this.#trouble = `there is no complete image to go on from: ${why}`;
+      onEvent({ event: 'state', state: this.#state, why: this.#trouble });
+      throw refused('no-image', this.#trouble);
+    }
+    this.#become('failing-over', why);
+    this.#driver?.hangUp();
+    this.#driver = null;
+    store.abandon();
+    let loadedMs = 0;
+    try {
+      const loaded = machine.load(image.path).then(() => {
+        loadedMs = since();
+      });
+      await Promise.all([loaded, this.#fence(isDead)]);
+      const {
+        term: newTerm,
+        discardedFrames,
+        releasedFrames,
+      } = await ports.switch(checkpointOf(image), this.#addresses);
+      const switchedMs = since();
+      if (this.#options.goesOnUnprotected) await ports.unprotect(newTerm);
+      await machine.run();
+      const times = { loadedMs, switchedMs, runningMs: since() };
+      const report = { ...checkpointOf(image), newTerm, discardedFrames, releasedFrames, why, ...times };
+      this.#become('active', why);
+      onEvent({ event: 'failover', ...report });
+      return report;
+    } catch (error) {
+      throw this.#failed((error as Error).message);
+    }
+  }
+
+  /** Resolves when the machine cannot be heard any more. */
+  async #fence(isDead: boolean): Promise<void> {
+    const { fence, ports } = this.#options;
+    if (fence !== null) await fence();
+    if (isDead || fence !== null || ports.fences || this.#heardAt === null) return;
+    const { patienceMs, leaseMs } = this.#lease;
+    if (leaseMs === 0) throw new Error('its machine may live, and its gateway lets data pass without end: fence it');
+    await sleep(Math.max(0, this.#heardAt + patienceMs + leaseMs - performance.now()));
+  }
+
+  #lookForSilence(): void {
+    if (this.#heardAt === null || this.#state !== 'ready') return;
+    const silentMs = performance.now() - this.#heardAt;
+    if (silentMs < this.#options.silenceMs) return;
+    this.failover(`no driver was heard for ${Math.round(silentMs)} ms`, false).catch(() => {});
+  }
+
+  #machineEnded(why: string): void {
+    this.#trouble = why;
+    const wasVm = this.#state === 'active';
+    this.#options.onEvent({ event: 'machine', why, wasVm });
+    if (wasVm) this.#become('failed', why);
+  }
+
+  #check(driver: Driver): void {
+    if (driver !== this.#driver)
+      throw refused('not-the-driver', 'say protect.hello first; another driver may have since');
+    this.#heard();
+  }
+
+  #heard(): void {
+    this.#heardAt = performance.now();
+  }
+
+  #failed(why: string): Error {
+    this.#trouble = why;
+    this.#become('failed', why);
+    return refused('failover-failed', why);
+  }
+
+  #become(state: StandbyState, why: string): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#options.onEvent({ event: 'state', state, why });
+  }
+}
+
+function checkpointOf({ term, epoch }: Checkpoint): Checkpoint {
+  return { term, epoch };
+}
+
+function refused(code: string, message: string): RequestError {
+  return new RequestError(RPC.state, code, message);
+}

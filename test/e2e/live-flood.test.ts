@@ -1,0 +1,137 @@
+/** Floods from either side: the host is still answered, memory stays, drops are counted, and control keeps its share of the buffer. */
+import { appendFileSync, readFileSync } from 'node:fs';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { VmStatus } from '../../gateway/host/api.ts';
+import type { HostClient } from '../../gateway/host/client.ts';
+import { PcapWriter } from '../../pcaps/pcap-writer.ts';
+import { GUEST, LiveScene, NETWORK, type RunningGateway } from '../support/live-scene.ts';
+import { noNetnsReason, type Program } from '../support/netns.ts';
+import { UdpHand } from '../support/udp-hand.ts';
+
+const reason = noNetnsReason('sysctl', 'tcpreplay');
+const CONTROL = 7001;
+const RULES = `class control hold
+outbound {
+  udp dport ${CONTROL} class control
+  default class control
+}`;
+const SECONDS = 5;
+/** For the heap, and for what the kernel maps; what each frame of a flood left behind would be many times that. */
+const MOST_GROWTH_BYTES = 32 * 2 ** 20;
+
+let scene: LiveScene;
+let gateway: RunningGateway;
+let client: HostClient;
+let guest: UdpHand;
+let network: UdpHand;
+
+beforeEach(async ({ skip }) => {
+  skip(reason !== null, reason ?? '');
+  scene = new LiveScene();
+  scene.addAddresses(false);
+  gateway = await scene.run('--rules', scene.file('flood.rules', RULES), '--buffer-bytes', '8M');
+  client = scene.client();
+  guest = new UdpHand(scene.guest, GUEST.ip4, 6000);
+  network = new UdpHand(scene.network, NETWORK.ip4, CONTROL);
+});
+afterEach(async () => {
+  guest?.close();
+  network?.close();
+  await scene?.delete();
+});
+
+/** As many frames as the machine can send, for a few seconds. */
+function flood(from: 'guest' | 'network', frame: Uint8Array): Program {
+  const path = scene.file(`${from}.pcap`, '');
+  const writer = new PcapWriter((chunk) => appendFileSync(path, chunk));
+  for (let i = 0; i < 1000; i++) writer.writePacket(0, i * 1000, frame, 0, frame.length, frame.length);
+  writer.flush();
+  const flags = ['-q', '--topspeed', '--preload-pcap', '--loop', '1000000', '--duration', String(SECONDS)];
+  return scene[from].start('tcpreplay', ...flags, '-i', 'eth0', path);
+}
+
+async function vm(): Promise<VmStatus> {
+  return (await client.call('status', {})).vms[0]!;
+}
+
+function rss(): number {
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${gateway.pid}/status`, 'utf8'))?.[1]) * 1024;
+}
+
+/** An Ethernet frame to everybody, whose type says nothing to anybody. */
+function unknownFrame(): Uint8Array {
+  const frame = new Uint8Array(60).fill(0xff, 0, 6);
+  frame.set([0x02, 0, 0, 0, 0, 0x0b, 0x88, 0xb5], 6);
+  return frame;
+}
+
+test('a guest that floods the gateway with what cannot be classified takes no space of its control frames', async () => {
+  const host = client.vm('vm0');
+  await host.start();
+  const arrived: string[] = [];
+  let sent = 0;
+  const control = () => guest.send(NETWORK.ip4, CONTROL, `control ${sent++}`);
+  control();
+  await host.commit((await host.seal()).epoch);
+  const before = rss();
+  let isOver = false;
+  const flooding = flood('guest', unknownFrame())
+    .done()
+    .then(() => (isOver = true));
+  let seals = 0;
+  while (!isOver) {
+    for (let n = 0; n < 5; n++) {
+      control();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    // The guest is not paused here, so that a seal never finds the port empty.
+    const { epoch } = await host.seal(20);
+    await host.commit(epoch);
+    arrived.push(...network.take());
+    seals++;
+  }
+  await flooding;
+  await host.commit((await host.seal()).epoch);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  arrived.push(...network.take());
+  expect(seals).toBeGreaterThan(3);
+  expect(rss() - before).toBeLessThan(MOST_GROWTH_BYTES);
+  const { reasons, counters } = await vm();
+  expect(counters.outbound).toBeGreaterThan(20_000);
+  expect(reasons['unclassified-full']).toBeGreaterThan(1000);
+  expect(reasons['buffer-full'] ?? 0).toBe(0);
+  expect(counters.outbound).toBe(counters.passed + counters.released + counters.dropped + counters.discarded);
+  // All that was read of the guest's own is there, in its order; what the kernel could not keep for us, the port has counted.
+  const numbers = arrived.map((text) => Number(text.split(' ')[1]));
+  expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b));
+  expect(reasons.rule).toBe(numbers.length);
+  const lost = (await client.call('status', {})).ports.find(({ side }) => side === 'inside')!.counters.lost!;
+  expect(sent - numbers.length).toBeLessThanOrEqual(lost);
+});
+
+test('a network that floods the gateway does not keep the host from being answered', async () => {
+  const host = client.vm('vm0');
+  await host.start();
+  await host.commit((await host.seal()).epoch);
+  const before = rss();
+  let isOver = false;
+  const flooding = flood('network', unknownFrame())
+    .done()
+    .then(() => (isOver = true));
+  let seals = 0;
+  while (!isOver) {
+    guest.send(NETWORK.ip4, CONTROL, `control ${seals}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(await host.seal()).toMatchObject({ drained: true });
+    await host.commit(host.openEpoch - 1);
+    seals++;
+  }
+  await flooding;
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  expect(seals).toBeGreaterThan(10);
+  expect(rss() - before).toBeLessThan(MOST_GROWTH_BYTES);
+  const { counters } = await vm();
+  expect(counters.inbound).toBeGreaterThan(20_000);
+  expect(counters.inboundPassed + counters.inboundDropped).toBe(counters.inbound);
+  expect(network.take()).toEqual(Array.from({ length: seals }, (_, i) => `control ${i}`));
+});

@@ -1,0 +1,206 @@
+/**
+ * `holdfast run` between real programs in two namespaces. tcpdump on both sides is the witness: what it saw leave the guest is
+ * compared, byte for byte, with what it saw arrive in the network.
+ */
+import { copyFileSync, mkdirSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { VmStatus } from '../../gateway/host/api.ts';
+import type { HostClient } from '../../gateway/host/client.ts';
+import type { VmClient } from '../../gateway/host/vm-client.ts';
+import { GUEST, LiveScene, NETWORK } from '../support/live-scene.ts';
+import { noNetnsReason } from '../support/netns.ts';
+import { TRACES } from '../support/run-cli.ts';
+import { type SeenFrame, Wire } from '../support/wire.ts';
+
+const PROGRAMS = [
+  'ping',
+  'dig',
+  'dnsmasq',
+  'curl',
+  'iperf3',
+  'sipp',
+  'tcpdump',
+  'ethtool',
+  'sysctl',
+  'python3',
+  'tcpreplay',
+];
+const reason = noNetnsReason(...PROGRAMS);
+/** What sipp plays as media; its own scenario looks for them in ./pcap. */
+const SAMPLES = '/usr/share/sip-tester';
+
+let scene: LiveScene;
+let sent: Wire;
+let arrived: Wire;
+
+beforeEach(async ({ skip }) => {
+  skip(reason !== null, reason ?? '');
+  scene = new LiveScene(false);
+  sent = await Wire.tap(scene.guest, 'eth0', 'out');
+  arrived = await Wire.tap(scene.network, 'eth0', 'in');
+});
+afterEach(async () => {
+  await scene?.delete();
+});
+
+/** Every program that a user would try first. Each fails if its answer does not come. */
+const CONVERSATIONS: Readonly<Record<string, () => Promise<void>>> = {
+  'ping over IPv4': async () => void (await scene.guest.start('ping', '-c', '3', '-i', '0.2', NETWORK.ip4).done()),
+  'ping over IPv6': async () => void (await scene.guest.start('ping', '-c', '3', '-i', '0.2', NETWORK.ip6).done()),
+  // Recorded, because not every kernel has VLAN devices: ping and ARP over a VLAN, and over one within another.
+  'frames with VLAN tags': async () => {
+    const said = await scene.guest
+      .start('tcpreplay', '-q', '-p', '500', '-i', 'eth0', `${TRACES}arp-nd-vlan.pcap`)
+      .done();
+    expect(said).toContain('Failed packets:            0');
+  },
+  DNS: async () => {
+    const flags = ['--no-daemon', '--no-resolv', '--no-hosts', '--conf-file=/dev/null', '--user=root', '--pid-file='];
+    const server = scene.network.start('dnsmasq', ...flags, '--address=/holdfast.test/192.0.2.77', '--log-facility=-');
+    await server.says('started');
+    const answer = await scene.guest.start('dig', '+short', '+tries=20', `@${NETWORK.ip4}`, 'holdfast.test').done();
+    expect(answer.trim()).toBe('192.0.2.77');
+    await server.stop();
+  },
+  'HTTP to a server in the guest': async () => {
+    const page = 'a page of the guest\n'.repeat(20_000);
+    scene.file('index.html', page);
+    const code = 'import http.server as h,sys;h.test(h.SimpleHTTPRequestHandler,h.ThreadingHTTPServer,port=8080)';
+    const server = scene.guest.start('sh', '-c', `cd ${scene.folder} && exec python3 -u -c '${code}'`);
+    await server.says('Serving');
+    expect(await scene.network.start('curl', '-s', `http://${GUEST.ip4}:8080/index.html`).done()).toBe(page);
+    await server.stop();
+  },
+  'TCP over IPv4': () => iperf(NETWORK.ip4),
+  'TCP over IPv6': () => iperf(NETWORK.ip6),
+  'UDP over IPv4': () => iperf(NETWORK.ip4, '-u', '-b', '2M', '-l', '1000'),
+  'UDP over IPv6': () => iperf(NETWORK.ip6, '-u', '-b', '2M', '-l', '1000'),
+  'a call with SIP and RTP': async () => {
+    mkdirSync(`${scene.folder}/pcap`);
+    for (const name of ['g711a', 'dtmf_2833_1'])
+      copyFileSync(`${SAMPLES}/${name}.pcap`, `${scene.folder}/pcap/${name}.pcap`);
+    const called = ['-sn', 'uas', '-rtp_echo', '-mp', '16384', '-i', NETWORK.ip4, '-m', '1', '-nostdin'];
+    const server = scene.network.start('sh', '-c', `cd ${scene.folder} && exec sipp ${called.join(' ')}`);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const caller = ['-sn', 'uac_pcap', '-mp', '16384', '-i', GUEST.ip4, '-m', '1', '-nostdin', '-d', '500'];
+    const command = `cd ${scene.folder} && exec sipp ${[...caller, NETWORK.ip4].join(' ')}`;
+    await scene.guest.start('sh', '-c', command).done();
+    await server.done();
+  },
+};
+
+async function iperf(address: string, ...flags: string[]): Promise<void> {
+  const server = scene.network.start('iperf3', '-s', '-1', '--forceflush');
+  await server.says('listening');
+  const amount = flags.length === 0 ? ['-n', '2M'] : ['-t', '1'];
+  await scene.guest.start('iperf3', '-c', address, ...amount, ...flags).done();
+  await server.done();
+}
+
+/** Checks what the gateway says of itself against what was seen on both sides. @returns both sides' frames */
+async function proven(vm: VmStatus): Promise<{ out: SeenFrame[]; in: SeenFrame[] }> {
+  const frames = { out: await sent.frames(), in: await arrived.frames() };
+  const left = countsOf(frames.out);
+  for (const { hash } of frames.in) {
+    expect(left.get(hash) ?? 0, 'a frame came out that did not go in').toBeGreaterThan(0);
+    left.set(hash, left.get(hash)! - 1);
+  }
+  const { counters } = vm;
+  expect(counters.outbound).toBe(frames.out.length);
+  expect(counters.passed + counters.released).toBe(frames.in.length);
+  expect(counters.outbound).toBe(
+    counters.passed + counters.released + counters.discarded + counters.dropped + counters.stillHeld,
+  );
+  expect(counters.held).toBe(counters.released + counters.discarded + counters.stillHeld);
+  return frames;
+}
+
+function countsOf(frames: readonly SeenFrame[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { hash } of frames) counts.set(hash, (counts.get(hash) ?? 0) + 1);
+  return counts;
+}
+
+async function vmOf(client: HostClient): Promise<VmStatus> {
+  return (await client.call('status', {})).vms[0]!;
+}
+
+/** The kernels' own neighbour discovery must not come between the gateway's last count and tcpdump's last frame. */
+async function silence(): Promise<void> {
+  scene.guest.run('ip', 'link', 'set', 'eth0', 'down');
+  await new Promise((resolve) => setTimeout(resolve, 100));
+}
+
+/** A host that takes a checkpoint every few milliseconds. When each epoch was sealed and committed, by this machine's clock. */
+class Driver {
+  readonly sealed: number[] = [];
+  readonly asked: number[] = [];
+  readonly #vm: VmClient;
+  #isOver = false;
+  #work: Promise<void> = Promise.resolve();
+
+  constructor(vm: VmClient) {
+    this.#vm = vm;
+  }
+
+  begin(): void {
+    this.#work = this.#run();
+    // A scene that ends early takes the connection away; who waits for the work is told all the same.
+    this.#work.catch(() => {});
+  }
+
+  async end(): Promise<void> {
+    this.#isOver = true;
+    await this.#work;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isOver) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      const { epoch } = await this.#vm.seal();
+      // Whole milliseconds, rounded to the safe side: later here, earlier below.
+      this.sealed[epoch] = (Date.now() + 1) / 1000;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      this.asked[epoch] = Date.now() / 1000;
+      await this.#vm.commit(epoch);
+    }
+  }
+}
+
+test('off: everything flows, in its order, and nothing else', async () => {
+  await scene.run();
+  scene.addAddresses();
+  for (const talk of Object.values(CONVERSATIONS)) await talk();
+  await silence();
+  const frames = await proven(await vmOf(scene.client()));
+  expect(frames.in.map(({ hash }) => hash)).toEqual(frames.out.map(({ hash }) => hash));
+});
+
+describe('on: a host commits every few milliseconds', () => {
+  test.each(['telephony', 'hold-all'])('every program has its answer under %s', async (rules) => {
+    await scene.run('--rules', rules);
+    const vm = scene.client().vm('vm0');
+    await vm.start();
+    const driver = new Driver(vm);
+    driver.begin();
+    scene.addAddresses();
+    for (const talk of Object.values(CONVERSATIONS)) await talk();
+    await driver.end();
+    await silence();
+    const { counters } = await vmOf(scene.client());
+    expect(counters.released).toBeGreaterThan(100);
+    await vm.stop('release');
+    const status = await vmOf(scene.client());
+    expect(status.counters.stillHeld).toBe(0);
+    const frames = await proven(status);
+    if (rules !== 'hold-all') return;
+    expect(status.counters.passed).toBe(0);
+    // Held frames leave in the order in which they came, and none before its epoch's commit was asked for.
+    expect(frames.in.map(({ hash }) => hash)).toEqual(frames.out.map(({ hash }) => hash));
+    const epochs = driver.sealed.length - 1;
+    frames.out.forEach(({ time }, i) => {
+      const epoch = driver.sealed.findIndex((sealed, at) => at > 0 && sealed >= time);
+      if (epoch > 0 && epoch <= epochs) expect(frames.in[i]!.time).toBeGreaterThanOrEqual(driver.asked[epoch]!);
+    });
+  });
+});

@@ -1,0 +1,89 @@
+/** Real file systems that are full. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { DiskBarrier } from '../../../gateway/disk/disk-barrier.ts';
+import { folder } from './folders.ts';
+
+const MIB = 2 ** 20;
+const mounted: string[] = [];
+
+/** @returns a folder that is a file system of this size, null where this process may not mount one */
+function small(bytes: number): string | null {
+  const where = folder();
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'holdfast-test', where]).status !== 0) return null;
+  mounted.push(where);
+  return where;
+}
+
+function grow(where: string, bytes: number): void {
+  expect(spawnSync('mount', ['-o', `remount,size=${bytes}`, where]).status).toBe(0);
+}
+
+let where: string | null = null;
+
+beforeEach(({ skip }) => {
+  where = small(MIB);
+  skip(where === null, 'no right to mount file systems');
+});
+
+afterEach(() => {
+  for (const path of mounted.splice(0)) spawnSync('umount', ['-l', path]);
+});
+
+async function bytesOf(disk: DiskBarrier): Promise<Buffer> {
+  const bytes = Buffer.alloc(disk.sizeBytes);
+  await disk.read(bytes, 0);
+  return bytes;
+}
+
+it('a log without room refuses writes, keeps what it has, and goes on when there is room again', async () => {
+  const image = join(folder(), 'image');
+  const options = { image, log: join(where!, 'log'), sizeBytes: 4 * MIB, flushDelayMs: 60_000 };
+  const disk = await DiskBarrier.open(options);
+  await disk.start(1);
+  await disk.write(0, [Buffer.alloc(600 * 1024, 1)]);
+  const before = disk.status.log.bytes;
+  // Part of it fits.
+  for (let round = 0; round < 3; round++) {
+    await expect(disk.write(100, [Buffer.alloc(600 * 1024, 2)])).rejects.toMatchObject({ code: 'log-full' });
+  }
+  expect(disk.status).toMatchObject({ state: 'on', lostWrites: 3, log: { bytes: before } });
+  const [segment] = [join(where!, 'log', '0000000001.redo')].filter((path) => existsSync(path));
+  expect(statSync(segment!).size).toBe(before);
+  await expect(disk.seal(1, 1)).rejects.toMatchObject({ code: 'write-lost' });
+  expect((await bytesOf(disk))[100]).toBe(1);
+  grow(where!, 4 * MIB);
+  await disk.start(2);
+  await disk.write(100, [Buffer.alloc(600 * 1024, 3)]);
+  await disk.seal(2, 1);
+  await disk.commit(2, 1);
+  await disk.close();
+  const again = await DiskBarrier.open(options);
+  expect(again.status).toMatchObject({ committedEpoch: 1, recovery: { tornBytes: 0 } });
+  expect((await bytesOf(again))[100]).toBe(3);
+  await again.close();
+});
+
+it('an image without room keeps its writes in the log until there is', async () => {
+  const image = join(where!, 'image');
+  const disk = await DiskBarrier.open({ image, log: join(folder(), 'log'), sizeBytes: 4 * MIB, flushDelayMs: 5 });
+  await disk.start(1);
+  const content = Buffer.alloc(4 * MIB, 9);
+  await disk.write(0, [content]);
+  await disk.seal(1, 1);
+  await disk.commit(1, 1);
+  await expect(disk.settle()).rejects.toMatchObject({ code: 'ENOSPC' });
+  expect(disk.status).toMatchObject({ state: 'on', isSettled: false, flushError: expect.stringContaining('ENOSPC') });
+  await disk.write(0, [Buffer.from('next')]);
+  await disk.seal(1, 2);
+  await disk.commit(1, 2);
+  content.set(Buffer.from('next'));
+  expect((await bytesOf(disk)).equals(content)).toBe(true);
+  grow(where!, 8 * MIB);
+  await disk.settle();
+  expect(disk.status).toMatchObject({ isSettled: true, flushError: null });
+  expect(readFileSync(image).equals(content)).toBe(true);
+  await disk.close();
+});

@@ -1,0 +1,61 @@
+import { describe, expect, test } from 'vitest';
+import { VirtualClock } from '../../gateway/clock.ts';
+import { memoryLink } from '../../gateway/port/memory.ts';
+import { Vm } from '../../gateway/vm.ts';
+import { makeFrame, SLOT_BYTES } from '../support/frames.ts';
+import { generationOf } from '../support/judge.ts';
+import { Hand, ROOMY } from '../support/rig.ts';
+import { HOLD, PASS } from '../support/scene.ts';
+
+const HELD = 7;
+const BATCH = 2;
+
+/** A VM of which `HELD` frames are held, and that releases a few at a time. */
+function rig(releaseBatches?: number) {
+  const clock = new VirtualClock();
+  const [guest, inside] = memoryLink('inside', 16, SLOT_BYTES, clock);
+  const [outside, net] = memoryLink('outside', 16, SLOT_BYTES, clock);
+  const vm = new Vm(inside, outside, generationOf(0), clock, {
+    slotBytes: SLOT_BYTES,
+    limits: ROOMY.limits,
+    batchFrames: BATCH,
+    ...(releaseBatches === undefined ? {} : { releaseBatches }),
+  });
+  const from = new Hand(guest);
+  const to = new Hand(net);
+  const names = new Map<string, string>();
+  const send = (serial: number, spec: typeof HOLD | typeof PASS) => {
+    const frame = makeFrame({ flow: 0, vlan: 0, pad: 0, ...spec }, serial);
+    names.set(Buffer.from(frame.bytes).toString('hex'), `${spec === HOLD ? 'held' : 'data'} ${serial}`);
+    from.send(frame);
+  };
+  vm.start();
+  for (let serial = 1; serial <= HELD; serial++) send(serial, HOLD);
+  vm.seal(1, 1);
+  return { vm, send, left: () => to.take().map((bytes) => names.get(bytes)) };
+}
+
+describe('released frames', () => {
+  test('leave all at once where nobody else has to have a turn', () => {
+    const { vm, left } = rig();
+    expect(vm.commit(1, 1).releasedFrames).toBe(HELD);
+    expect(vm.mayGoOn).toBe(false);
+    expect(left()).toHaveLength(HELD);
+  });
+
+  test('leave a batch at a time, in order, and data that comes meanwhile does not wait for all of them', () => {
+    const { vm, send, left } = rig(1);
+    expect(vm.commit(1, 1).releasedFrames).toBe(HELD);
+    expect(vm.mayGoOn).toBe(true);
+    expect(left()).toEqual(['held 1', 'held 2']);
+    send(100, PASS);
+    vm.turn();
+    expect(left()).toEqual(['data 100', 'held 3', 'held 4']);
+    for (const expected of [['held 5', 'held 6'], ['held 7']]) {
+      expect(vm.mayGoOn).toBe(true);
+      vm.pump();
+      expect(left()).toEqual(expected);
+    }
+    expect([vm.mayGoOn, vm.stillHeld]).toEqual([false, 0]);
+  });
+});

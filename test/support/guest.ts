@@ -1,0 +1,113 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { createWriteStream, existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { fileURLToPath } from 'node:url';
+import { allowMigrations, Migration } from '../../gateway/protect/migration.ts';
+import { QmpClient } from '../../gateway/protect/qmp.ts';
+import { until } from './netns.ts';
+
+/** Addresses and ports of the guest; see guest/counter.c for what answers there. */
+export const VM_GUEST = {
+  mac: '52:54:00:77:00:01',
+  ip4: '10.77.0.1',
+  ip6: 'fd77::1',
+  lines: 7000,
+  datagrams: 7001,
+  http: 8080,
+} as const;
+
+const QEMU = 'qemu-system-x86_64';
+const SOURCES = fileURLToPath(new URL('guest/', import.meta.url));
+/** Outside of the repository, and kept: the kernel is fetched once. */
+const FOLDER = join(tmpdir(), `holdfast-guest-${userInfo().uid}`);
+const MAKE_TIMEOUT_MS = 300_000;
+const BOOT_TIMEOUT_MS = 90_000;
+
+/** Why no guest can be run here; null where one can. Makes its file system where that is not there yet. */
+export function noGuestReason(): string | null {
+  if (spawnSync(QEMU, ['--version']).status !== 0) return `not installed: ${QEMU}`;
+  if (existsSync(files())) return null;
+  const { status, stderr } = spawnSync(join(SOURCES, 'make.sh'), [FOLDER], {
+    encoding: 'utf8',
+    timeout: MAKE_TIMEOUT_MS,
+  });
+  return status === 0 ? null : stderr.trim() || `no test guest within ${MAKE_TIMEOUT_MS / 1000} s`;
+}
+
+function files(): string {
+  const sum = createHash('sha256');
+  for (const name of ['counter.c', 'init.sh', 'make.sh']) sum.update(readFileSync(join(SOURCES, name)));
+  return join(FOLDER, `files-${sum.digest('hex').slice(0, 16)}`);
+}
+
+/** @param wire where its frames go: `server=on` where the machine waits for the gateway @returns QEMU and its arguments */
+export function guestCommand(wire: { readonly path: string; readonly server: boolean }): string[] {
+  const { path, server } = wire;
+  return [
+    QEMU,
+    ...['-machine', 'q35,accel=tcg', '-m', '128', '-nodefaults', '-display', 'none', '-no-reboot'],
+    ...['-kernel', join(FOLDER, 'kernel'), '-initrd', files()],
+    ...['-append', `console=ttyS0 quiet panic=-1 init_on_free=1 ip4=${VM_GUEST.ip4}/24 ip6=${VM_GUEST.ip6}/64`],
+    ...['-netdev', `stream,id=n0,server=${server ? 'on' : 'off'},addr.type=unix,addr.path=${path}`],
+    ...['-device', `virtio-net-pci,netdev=n0,mac=${VM_GUEST.mac},guest_announce=off,romfile=`],
+    ...['-device', 'isa-serial,chardev=s0'],
+  ];
+}
+
+/** For a machine whose console nobody reads. */
+export const NO_CONSOLE = ['-chardev', 'null,id=s0'] as const;
+
+/**
+ * The guest once it has booted, as a machine's state that `-incoming` takes: booting takes seconds, loading a moment.
+ * @returns the file, made where it is not there yet
+ */
+export async function bootedGuest(): Promise<string> {
+  const version = spawnSync(QEMU, ['--version'], { encoding: 'utf8' }).stdout;
+  const sum = createHash('sha256')
+    .update(version)
+    .update(files())
+    .update(guestCommand({ path: '', server: true }).join(' '));
+  const booted = join(FOLDER, `booted-${sum.digest('hex').slice(0, 16)}`);
+  if (existsSync(booted)) return booted;
+  const folder = mkdtempSync(join(FOLDER, 'boot-'));
+  const [program, ...parameters] = guestCommand({ path: join(folder, 'wire'), server: true });
+  const qmpPath = join(folder, 'qmp');
+  const console = ['-chardev', 'stdio,id=s0', '-qmp', `unix:${qmpPath},server=on,wait=off`];
+  const child = spawn(program!, [...parameters, ...console]);
+  try {
+    let said = '';
+    child.stdout.on('data', (text) => (said += text));
+    child.stderr.on('data', (text) => (said += text));
+    await until(() => said.includes('counter ready'), 'the guest to boot', BOOT_TIMEOUT_MS);
+    const qmp = await QmpClient.connect(qmpPath);
+    await allowMigrations(qmp, 300);
+    const made = join(folder, 'state');
+    const stored = storedStream(join(folder, 'stream'), made);
+    const migration = await Migration.start(qmp, `unix:${join(folder, 'stream')}`);
+    await migration.completed;
+    qmp.close();
+    child.kill('SIGKILL');
+    await stored;
+    renameSync(made, booted);
+    return booted;
+  } finally {
+    child.kill('SIGKILL');
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** @returns when the one stream that comes to the socket `path` has ended, and all of it is in `file` */
+function storedStream(path: string, file: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const server = createServer((socket) => {
+      server.close();
+      pipeline(socket, createWriteStream(file)).then(resolve, reject);
+    });
+    server.on('error', reject);
+    server.listen(path);
+  });
+}

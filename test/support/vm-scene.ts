@@ -1,0 +1,323 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { HostClient } from '../../gateway/host/client.ts';
+import type { VmClient } from '../../gateway/host/vm-client.ts';
+import { CheckpointDriver, type DriverOptions } from '../../gateway/protect/checkpoint-driver.ts';
+import type { DriverEvent, DriverOutcome } from '../../gateway/protect/driver-events.ts';
+import { QmpClient } from '../../gateway/protect/qmp.ts';
+import type { FailoverReport } from '../../gateway/protect/standby-api.ts';
+import { StandbyLink } from '../../gateway/protect/standby-link.ts';
+import { CountingClient } from './counting-client.ts';
+import { guestCommand, NO_CONSOLE, VM_GUEST } from './guest.ts';
+import { leaveNetns, Netns, until } from './netns.ts';
+import { HOLDFAST } from './run-cli.ts';
+
+/** Loaded machines on a busy computer. */
+const SLOW_MS = 60_000;
+
+/** A process of the command line. */
+export class CliProcess {
+  stdout = '';
+  stderr = '';
+  readonly child: ChildProcess;
+  readonly ended: Promise<number | null>;
+  isOver = false;
+
+  constructor(child: ChildProcess) {
+    this.child = child;
+    child.stdout!.on('data', (text) => (this.stdout += text));
+    child.stderr!.on('data', (text) => (this.stderr += text));
+    this.ended = new Promise((resolve) =>
+      child.once('close', (code) => {
+        this.isOver = true;
+        resolve(code);
+      }),
+    );
+  }
+
+  /** @throws when it ends before, or says nothing */
+  async says(text: string, ms = SLOW_MS): Promise<void> {
+    const words = () =>
+      `${this.child.spawnargs.join(' ')} to say ${text}: ${this.stdout.slice(-2000)}${this.stderr.slice(-2000)}`;
+    await until(() => this.isOver || this.stdout.includes(text), words(), ms).catch(() => {
+      throw new Error(`waited ${ms} ms for ${words()}`);
+    });
+    if (!this.stdout.includes(text)) throw new Error(`it ended; waited for ${words()}`);
+  }
+
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    if (!this.isOver) this.child.kill(signal);
+    await this.ended;
+  }
+
+  /** What it printed as JSON lines. */
+  get events(): Record<string, unknown>[] {
+    return this.stdout
+      .split('\n')
+      .slice(0, -1)
+      .filter((line) => line.startsWith('{'))
+      .map((line) => JSON.parse(line));
+  }
+}
+
+export interface VmSceneOptions {
+  /** A shipped set, or the text of one. */
+  readonly rules: string;
+  /** The standby host has a gateway of its own, which takes over. */
+  readonly takesOver?: boolean;
+  readonly standbyFlags?: readonly string[];
+}
+
+/**
+ * A VM in QEMU that has booted, its gateway between it and a client's network, a standby, and a driver in this process. Places are
+ * numbered: the VM begins in place 0, and each failover takes it to the next. With `takesOver` place 1 has a gateway of its own.
+ */
+export class VmScene {
+  readonly folder = mkdtempSync(join(tmpdir(), 'holdfast-vm-'));
+  readonly network = new Netns('vm-network');
+  readonly hosts = new Netns('vm-hosts');
+  readonly events: DriverEvent[] = [];
+  gateway!: CliProcess;
+  standby!: CliProcess;
+  driver: CheckpointDriver | null = null;
+  outcome: Promise<DriverOutcome> | null = null;
+  /** Where the VM is. */
+  place = 0;
+  #machinePid = 0;
+  readonly #options: VmSceneOptions;
+  readonly #running: CliProcess[] = [];
+  readonly #clients: HostClient[] = [];
+
+  constructor(options: VmSceneOptions) {
+    this.#options = options;
+    const { network, hosts } = this;
+    network.run('ip', 'link', 'add', 'br0', 'type', 'bridge');
+    for (const place of options.takesOver === true ? [0, 1] : [0]) {
+      hosts.veth(`outside${place}`, network, `host${place}`);
+      network.run('ip', 'link', 'set', `host${place}`, 'master', 'br0');
+    }
+    network.quietUp('br0');
+    network.run('sysctl', '-qw', 'net.ipv6.conf.br0.disable_ipv6=0');
+    network.run('ip', 'addr', 'add', '10.77.0.2/24', 'dev', 'br0');
+    network.run('ip', '-6', 'addr', 'add', 'fd77::2/64', 'dev', 'br0', 'nodad');
+    // On a busy machine an answer that waits for its checkpoint comes too late for who asks three times.
+    for (const address of [VM_GUEST.ip4, VM_GUEST.ip6]) {
+      network.run('ip', 'neigh', 'add', address, 'lladdr', VM_GUEST.mac, 'nud', 'permanent', 'dev', 'br0');
+    }
+  }
+
+  path(name: string): string {
+    return join(this.folder, name);
+  }
+
+  /** Machine, gateways and standby. @param booted a state to go on from; see `bootedGuest` */
+  async start(booted: string): Promise<void> {
+    this.gateway = this.startGateway(0);
+    await this.gateway.says('ready');
+    if (this.#options.takesOver === true) await this.startGateway(1).says('ready');
+    await this.startStandby();
+    await this.#startMachine(booted);
+  }
+
+  /** `holdfast run` with its own link to the network, and to a machine in this place. */
+  startGateway(place: number): CliProcess {
+    return this.cli([
+      ...['run', '--name', 'vm0', '--replicated', '--rules', this.#rules()],
+      ...['--inside', `stream:unix:${this.path(`wire${place}`)}`, '--outside', `outside${place}`],
+      ...['--control', this.path(`control${place}`)],
+    ]);
+  }
+
+  /** `holdfast standby` in the place after the VM's. */
+  async startStandby(): Promise<void> {
+    const takesOver = this.#options.takesOver === true;
+    const next = this.place + 1;
+    const wire = this.path(`wire${next}`);
+    this.standby = this.cli([
+      ...['standby', '--json', '--vm', 'vm0'],
+      ...['--listen', `unix:${this.path(`standby${next}`)}`, '--images', this.path(`images${next}`)],
+      ...['--control', this.path(takesOver ? 'control1' : 'control0')],
+      ...(takesOver ? ['--takeover'] : ['--inside', `stream:unix:${wire}`]),
+      ...['--qmp', this.path(`qmp${next}`), ...(this.#options.standbyFlags ?? [])],
+      ...['--', ...guestCommand({ path: wire, server: !takesOver }), ...NO_CONSOLE, ...this.#eye(next)],
+    ]);
+    await this.standby.says('ready');
+  }
+
+  /** A driver of the VM's machine; in this process, so that a test can meddle with it. */
+  protect(
+    options: Partial<DriverOptions> = {},
+    gateway: (host: HostClient) => VmClient = (host) => host.vm('vm0'),
+  ): void {
+    const host = this.client(0);
+    const driver = new CheckpointDriver({
+      vm: 'vm0',
+      qmp: this.path(`qmp${this.place}`),
+      gateway: gateway(host),
+      heldFrames: async () => (await host.call('status', {})).vms[0]!.heldFrames,
+      standby: { path: this.path(`standby${this.place + 1}`) },
+      pace: { kind: 'fixed', intervalMs: 25 },
+      leaseMs: 10_000,
+      patienceMs: 10_000,
+      downtimeLimitMs: 100,
+      confirmTimeoutMs: SLOW_MS,
+      disk: null,
+      onEvent: (event) => this.events.push(event),
+      ...options,
+    });
+    this.driver = driver;
+    this.outcome = driver.run();
+    // Whoever does not wait for it sees by `status` how it goes.
+    this.outcome.catch(() => {});
+  }
+
+  /** Waits for so many more checkpoints. */
+  async commits(count: number): Promise<void> {
+    const wanted = this.driver!.status.committed + count;
+    await until(() => this.driver!.status.committed >= wanted, 'checkpoints', SLOW_MS).catch(() => {
+      const told = JSON.stringify([this.driver?.status, this.events.slice(-5)]);
+      throw new Error(
+        `no ${count} checkpoints in ${SLOW_MS} ms: ${told}; ${this.standby.stderr} ${this.gateway.stderr.slice(-1000)}`,
+      );
+    });
+  }
+
+  /** Waits until the gateway has sealed an epoch: its image is on its way, and the machine is paused. */
+  async sealed(): Promise<void> {
+    const host = this.client(0);
+    await new Promise<void>((resolve, reject) => {
+      host
+        .subscribe(['epoch'], ({ change }) => {
+          if (change === 'seal') resolve();
+        })
+        .catch(reject);
+    });
+    host.close();
+  }
+
+  /** Waits for the driver's next event of this kind. */
+  async says(event: DriverEvent['event']): Promise<void> {
+    const from = this.events.length;
+    await until(() => this.events.slice(from).some((one) => one.event === event), event, SLOW_MS);
+  }
+
+  /** SIGKILL, as a machine dies; or another one. */
+  killMachine(signal: NodeJS.Signals = 'SIGKILL'): void {
+    process.kill(this.#machinePid, signal);
+  }
+
+  /** Waits until the VM goes on at its standby. @returns what the standby tells of that */
+  async moved(): Promise<FailoverReport> {
+    await this.standby.says('"event":"failover"');
+    const link = await StandbyLink.connect({ path: this.path(`standby${this.place + 1}`) }, 5000);
+    this.#machinePid = (await link.call('status', {})).pid!;
+    link.close();
+    this.place++;
+    return this.standby.events.find(({ event }) => event === 'failover') as unknown as FailoverReport;
+  }
+
+  /** `holdfast protect` of the VM's machine. */
+  protectByCommand(...flags: readonly string[]): CliProcess {
+    return this.cli([
+      ...['protect', '--json', '--qmp', this.path(`qmp${this.place}`), '--control', this.path('control0')],
+      ...['--standby', `unix:${this.path(`standby${this.place + 1}`)}`, '--interval', '25ms', '--patience', '10s', ...flags],
+    ]);
+  }
+
+  /** What the machine says of itself, through the eye of its place. */
+  async machineStatus(): Promise<string> {
+    const eye = await QmpClient.connect(this.path(`eye${this.place}`));
+    const { status } = await eye.execute<{ status: string }>('query-status');
+    eye.close();
+    return status;
+  }
+
+  client(place: number): HostClient {
+    const path = this.path(`control${place}`);
+    const client = new HostClient({ path, client: 'test', firstBackoffMs: 5, timeoutMs: 10_000 });
+    this.#clients.push(client);
+    return client;
+  }
+
+  counting(): Promise<CountingClient> {
+    return CountingClient.connect(VM_GUEST.ip4, VM_GUEST.lines, () => this.network.enter(), leaveNetns);
+  }
+
+  cli(parameters: readonly string[]): CliProcess {
+    const child = spawn('ip', ['netns', 'exec', this.hosts.name, process.execPath, HOLDFAST, ...parameters]);
+    const running = new CliProcess(child);
+    this.#running.push(running);
+    return running;
+  }
+
+  async delete(): Promise<void> {
+    this.driver?.stop();
+    if (this.#machinePid > 0) kill(this.#machinePid);
+    // A machine that waits has a standby that ends it.
+    for (const running of this.#running) running.child.kill('SIGTERM');
+    await Promise.all(this.#running.map(({ ended }) => ended));
+    await this.outcome?.catch(() => {});
+    for (const client of this.#clients) client.close();
+    this.network.delete();
+    this.hosts.delete();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** A second QMP socket, `eyeN`, through which a test sees what the machine does. */
+  #eye(place: number): string[] {
+    return ['-qmp', `unix:${this.path(`eye${place}`)},server=on,wait=off`];
+  }
+
+  #rules(): string {
+    const { rules } = this.#options;
+    if (!rules.includes('{')) return rules;
+    const path = this.path('test.rules');
+    writeFileSync(path, `${rules}\n`);
+    return path;
+  }
+
+  async #startMachine(booted: string): Promise<void> {
+    const [program, ...parameters] = guestCommand({ path: this.path('wire0'), server: false });
+    const qmpPath = this.path('qmp0');
+    const more = [
+      ...NO_CONSOLE,
+      ...this.#eye(0),
+      '-incoming',
+      `exec:exec cat ${booted}`,
+      '-qmp',
+      `unix:${qmpPath},server=on,wait=off`,
+    ];
+    const child = spawn(program!, [...parameters, ...more], { stdio: ['ignore', 'ignore', 'inherit'] });
+    this.#machinePid = child.pid!;
+    const end = performance.now() + SLOW_MS;
+    for (;;) {
+      try {
+        const qmp = await QmpClient.connect(qmpPath);
+        for (
+          let status = '';
+          status !== 'running';
+          status = (await qmp.execute<{ status: string }>('query-status')).status
+        ) {
+          if (status === 'paused' || status === 'postmigrate') await qmp.execute('cont');
+          await sleep(10);
+        }
+        qmp.close();
+        return;
+      } catch (error) {
+        if (performance.now() > end || child.exitCode !== null) throw error;
+        await sleep(20);
+      }
+    }
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has been.
+  }
+}
