@@ -54,7 +54,10 @@ export function checkLimits(
 
 const PUSHES_BACK: Readonly<Record<Backend, boolean>> = {
   packet: false,
+  ring: false,
+  xdp: false,
   tap: false,
+  pcap: false,
   stream: true,
   'stream-listen': true,
   'stream-connect': true,

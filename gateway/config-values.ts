@@ -133,7 +133,7 @@ export class ConfigValues {
 
 /** The port is on a network device, which its argument names. */
 export function isNetdev({ backend }: PortSpec): boolean {
-  return backend === 'packet' || backend === 'tap';
+  return !backend.startsWith('stream');
 }
 
 function isLoopback(host: string): boolean {

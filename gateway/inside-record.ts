@@ -1,7 +1,7 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import type { VmConfig } from './config.ts';
 import { PortError } from './port/port-error.ts';
-import { type PortSpec, parsePortSpec } from './port/spec.ts';
+import { type PortSpec, parsePortSpec, portSpecText } from './port/spec.ts';
 
 /**
  * Remembers in a file behind which ports a VM is since its last failover: a gateway that is started anew must not hear the machine
@@ -57,5 +57,5 @@ export class InsideRecord {
 }
 
 function textOf(specs: readonly PortSpec[]): string {
-  return specs.map(({ backend, arg }) => `${backend}:${arg}`).join(' ');
+  return specs.map(portSpecText).join(' ');
 }

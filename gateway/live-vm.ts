@@ -236,7 +236,8 @@ export class LiveVm {
     port.updateCounters();
     const { link, trouble, mtu } = port;
     const counters = port.counters.byName();
-    return { vm: this.name, pair, side, name: spec.arg, backend: spec.backend, link, trouble, mtu, counters };
+    const mode = port.mode ? { mode: port.mode } : {};
+    return { vm: this.name, pair, side, name: spec.arg, backend: spec.backend, link, trouble, ...mode, mtu, counters };
   }
 }
 

@@ -231,6 +231,8 @@ export interface PortStatus {
   readonly link: 'up' | 'down' | 'absent';
   /** What keeps the link from being up, for people. */
   readonly trouble: string | null;
+  /** `native` or `skb`, for an `xdp` port. */
+  readonly mode?: string;
   /** Bytes behind the Ethernet header; null where the link has no such limit. */
   readonly mtu: number | null;
   /** By the names of PORT_COUNT. */

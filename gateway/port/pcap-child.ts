@@ -2,8 +2,10 @@
  * The process that has npm's `cap` loaded, which aborts its process when the device goes down: frames of the device go to the
  * stream socket, those of the stream go to the device. Arguments: the device, the socket's path.
  */
+import { readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { connect } from 'node:net';
+import { libc, NativeMemory } from './libc.ts';
 import { StreamInput } from './stream-buffers.ts';
 
 /** The parts of `cap` that are used; it has no types. */
@@ -26,6 +28,10 @@ export interface PcapReport {
   readonly failed?: string;
 }
 
+const DESCRIPTORS = '/proc/self/fd';
+const SOL_PACKET = 263;
+const PACKET = { statistics: 6, ignoreOutgoing: 23 } as const;
+const REPORT_MS = 10;
 const LONGEST_FRAME = 65_535;
 const LENGTH_BYTES = 4;
 const KERNEL_BUFFER_BYTES = 32 * 2 ** 20;
@@ -52,6 +58,25 @@ function report(): void {
   counts.invalid = 0;
 }
 
+/**
+ * Finds libpcap's packet socket, which `cap` does not name, and has it leave out what this host itself sends: libpcap's filter
+ * `inbound` drops the first frame that comes, too.
+ * @returns a function that returns how many frames the kernel had no room for since it was called last
+ */
+function packetStatistics(descriptors: readonly number[]): () => number {
+  const c = libc();
+  const { view, address } = new NativeMemory(16);
+  view.setUint32(0, 1, true);
+  const isPacketSocket = (fd: number) => c.setsockopt(fd, SOL_PACKET, PACKET.ignoreOutgoing, address, 4) === 0;
+  const fd = descriptors.find(isPacketSocket);
+  if (fd === undefined) throw new Error('libpcap captures with something else than a packet socket');
+  return () => {
+    view.setUint32(8, 8, true);
+    // struct tpacket_stats; reading sets it back to 0.
+    return c.getsockopt(fd, SOL_PACKET, PACKET.statistics, address, address + 8) < 0 ? 0 : view.getUint32(4, true);
+  };
+}
+
 function run(): void {
   const { Cap } = createRequire(import.meta.url)('cap') as CapModule;
   const cap = new Cap();
@@ -59,8 +84,10 @@ function run(): void {
   const outgoing = Buffer.alloc(INPUT_BYTES);
   const outgoingView = new DataView(outgoing.buffer, outgoing.byteOffset, outgoing.length);
   const input = new StreamInput(INPUT_BYTES);
-  // Frames of this host's own are not what the link brings.
-  const linkType = cap.open(device!, 'inbound', KERNEL_BUFFER_BYTES, frame);
+  const before = new Set(readdirSync(DESCRIPTORS));
+  const linkType = cap.open(device!, '', KERNEL_BUFFER_BYTES, frame);
+  const opened = readdirSync(DESCRIPTORS).filter((fd) => !before.has(fd));
+  const statistics = packetStatistics(opened.map(Number));
   if (linkType !== 'ETHERNET') throw new Error(`${device} is not an Ethernet device but ${linkType}`);
   // The link is up when the parent hears of this: frames are captured by then.
   const socket = connect(path!);
@@ -106,7 +133,10 @@ function run(): void {
   socket.on('error', fail);
   socket.on('close', () => process.exit(0));
   process.on('disconnect', () => process.exit(0));
-  setInterval(report, 10);
+  setInterval(() => {
+    counts.lost += statistics();
+    report();
+  }, REPORT_MS);
   cap.on('packet', fromDevice);
 }
 

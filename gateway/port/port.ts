@@ -44,6 +44,8 @@ export interface LivePort extends Port {
   readonly link: LinkState;
   /** What keeps the link from being up, for people; null where nothing is wrong. */
   readonly trouble: string | null;
+  /** Which of several ways the port works in, where there are several and the link is there: `native` or `skb`. */
+  readonly mode?: string | null;
   /** The gateway's own part is done: frames flow once the other end is there too. */
   readonly isReady: boolean;
   /** The longest payload of a frame, bytes behind the Ethernet header; null where the link has no such limit. */

@@ -34,6 +34,10 @@ export abstract class PortWrapper implements LivePort {
     return this.#live?.trouble ?? null;
   }
 
+  get mode(): string | null {
+    return this.#live?.mode ?? null;
+  }
+
   get mtu(): number | null {
     return this.#live?.mtu ?? null;
   }

@@ -124,7 +124,7 @@ export class StandbyMachine {
 
   async #start(): Promise<QmpClient> {
     const [program, ...parameters] = this.#options.command;
-    rmSync(this.#options.qmp, { force: true });
+    await endStale(this.#options.qmp);
     const all = [...parameters, '-incoming', 'defer', '-S', '-qmp', `unix:${this.#options.qmp},server=on,wait=off`];
     const child = spawn(program!, all, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
     this.#child = child;
@@ -158,5 +158,31 @@ export class StandbyMachine {
       }
       await sleep(5);
     }
+  }
+}
+
+/** What a machine says of itself that waits for an image. */
+const UNUSED: readonly string[] = ['inmigrate', 'prelaunch'];
+
+/**
+ * Ends a machine that a standby left waiting when it was killed.
+ * @throws Error where the machine is more than that: it may be the VM
+ */
+async function endStale(path: string): Promise<void> {
+  let qmp: QmpClient;
+  try {
+    qmp = await QmpClient.connect(path);
+  } catch (error) {
+    if (!(error instanceof QmpError) || error.code !== 'unreachable') throw error;
+    rmSync(path, { force: true });
+    return;
+  }
+  try {
+    const { status } = await qmp.execute<{ readonly status: string }>('query-status');
+    if (!UNUSED.includes(status)) throw new Error(`a machine is ${status} at ${path}: it may be the VM`);
+    await qmp.execute('quit').catch(() => {});
+    await qmp.closed;
+  } finally {
+    qmp.close();
   }
 }

@@ -1,3 +1,4 @@
+import { setPriority } from 'node:os';
 import type { Netns } from '../support/netns.ts';
 import type { Reporter } from './figures.ts';
 import { quantile } from './live-delay.ts';
@@ -11,6 +12,7 @@ const FLOOD_SECONDS = 12;
 const SEAL_MS = 20;
 /** Beyond a seal's own time limit: what a request may have to wait for. */
 const BOUND_MS = 10;
+const HOST_NICE = -20;
 
 /** How long seals and commits take to be answered while somebody floods the gateway; everything from the guest is held. */
 export async function answersBench(report: Reporter, rig: LiveRig): Promise<void> {
@@ -22,11 +24,13 @@ export async function answersBench(report: Reporter, rig: LiveRig): Promise<void
   ];
   for (const [name, from] of floods) {
     await rig.with(holdfast('outbound { default hold }'), async () => {
-      await rig.flood(guest, 64, 0.5, 20_000).sent;
+      await rig.warm();
       const host = rig.scene.client().vm('vm0');
       await host.start();
       const flood = from === null ? null : rig.flood(from, 64, FLOOD_SECONDS, 0);
       await pause(300);
+      // What is asked for is the gateway's time, not how long this process waits for a processor.
+      setPriority(HOST_NICE);
       const seals: number[] = [];
       const commits: number[] = [];
       for (let n = 0; n < EPOCHS; n++) {
@@ -39,6 +43,7 @@ export async function answersBench(report: Reporter, rig: LiveRig): Promise<void
         await host.commit(epoch);
         commits.push(performance.now() - asked);
       }
+      setPriority(0);
       flood?.stop();
       await flood?.sent.catch(() => 0);
       const told = (what: string, ms: readonly number[], boundMs: number) => {

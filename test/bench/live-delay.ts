@@ -17,7 +17,7 @@ export async function delayBench(report: Reporter, rig: LiveRig, rounds: number)
   for (let round = 0; round < rounds; round++) {
     for (const [kind, { p50, p99 }] of seen) {
       await rig.with(kind, async () => {
-        await rig.flood(rig.scene.guest, 64, 0.3, 20_000).sent;
+        await rig.warm();
         const delays = await rig.delays(FRAMES, FRAMES_PER_SECOND);
         p50.push(quantile(delays, 0.5) / 1e3);
         p99.push(quantile(delays, 0.99) / 1e3);

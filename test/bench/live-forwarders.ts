@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import type { LiveScene } from '../support/live-scene.ts';
@@ -80,7 +80,9 @@ export function holdfast(rules: string | null, ...flags: string[]): ForwarderKin
     missing: null,
     async start(scene) {
       const own = rules === null ? [] : ['--rules', scene.file('bench.rules', rules)];
-      const running = await scene.run(...own, '--buffer', 'memory', ...flags);
+      // Another run's state would have it wait for the host.
+      const state = mkdtempSync(`${scene.folder}/state-`);
+      const running = await scene.run(...own, '--state', state, ...flags);
       pin(scene.gateway, running.pid);
       return {
         pid: running.pid,

@@ -99,7 +99,7 @@ async function release(report: Reporter, rig: LiveRig, rounds: number): Promise<
   let frames = 0;
   for (let round = 0; round < rounds; round++) {
     await rig.with(kind, async () => {
-      await rig.flood(guest, 64, 0.5, 50_000).sent;
+      await rig.warm();
       const host = rig.scene.client().vm('vm0');
       // Before the first term nothing is held.
       const flood = rig.flood(guest, 64, 1, 0);
@@ -141,7 +141,7 @@ async function dataWhileHeld(report: Reporter, rig: LiveRig, rounds: number): Pr
   const holding: number[][] = [];
   for (let round = 0; round < rounds; round++) {
     await rig.with(ours, async () => {
-      await rig.flood(rig.scene.guest, 64, 0.5, 20_000).sent;
+      await rig.warm();
       passing.push(await underControl(rig));
       const host = rig.scene.client().vm('vm0');
       await host.start();

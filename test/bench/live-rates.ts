@@ -30,7 +30,7 @@ export async function ratesBench(report: Reporter, rig: LiveRig, rounds: number)
   for (let round = 0; round < rounds; round++) {
     for (const [kind, { saturated, cpu }] of seen) {
       await rig.with(kind, async ({ pid }) => {
-        await warm(rig);
+        await rig.warm();
         for (const [i, bytes] of SIZES.entries()) saturated[i]!.push(await flooded(rig, bytes));
         if (pid !== null) cpu.push(await cpuPerFrame(rig, pid));
       });
@@ -90,11 +90,6 @@ export async function ratesBench(report: Reporter, rig: LiveRig, rounds: number)
     }
   }
   return rate(ours, 0);
-}
-
-/** A process in which code is compiled as it is used. */
-async function warm(rig: LiveRig): Promise<void> {
-  await rig.flood(rig.scene.guest, 64, 0.5, 50_000).sent;
 }
 
 /** @returns frames a second that reach the network */

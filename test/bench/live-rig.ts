@@ -43,6 +43,11 @@ export class LiveRig {
     );
   }
 
+  /** Enough frames for a process in which code is compiled as it is used. */
+  async warm(): Promise<void> {
+    await this.flood(this.scene.guest, 64, 0.7, 100_000).sent;
+  }
+
   /** @returns one-way delays from the guest to the network, ns; Infinity for a frame that never came */
   async delays(frames: number, framesPerSecond: number, port = 7000): Promise<number[]> {
     const { guest, network } = this.scene;

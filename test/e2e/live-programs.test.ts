@@ -8,7 +8,7 @@ import type { VmStatus } from '../../gateway/host/api.ts';
 import type { HostClient } from '../../gateway/host/client.ts';
 import type { VmClient } from '../../gateway/host/vm-client.ts';
 import { GUEST, LiveScene, NETWORK } from '../support/live-scene.ts';
-import { noNetnsReason } from '../support/netns.ts';
+import { noNetnsReason, until } from '../support/netns.ts';
 import { TRACES } from '../support/run-cli.ts';
 import { type SeenFrame, Wire } from '../support/wire.ts';
 
@@ -65,11 +65,10 @@ const CONVERSATIONS: Readonly<Record<string, () => Promise<void>>> = {
   'HTTP to a server in the guest': async () => {
     const page = 'a page of the guest\n'.repeat(20_000);
     scene.file('index.html', page);
-    const code = 'import http.server as h,sys;h.test(h.SimpleHTTPRequestHandler,h.ThreadingHTTPServer,port=8080)';
-    const server = scene.guest.start('sh', '-c', `cd ${scene.folder} && exec python3 -u -c '${code}'`);
-    await server.says('Serving');
+    const server = scene.guest.start('busybox', 'httpd', '-f', '-vv', '-p', '8080', '-h', scene.folder);
+    await until(() => scene.guest.run('ss', '-tln').includes(':8080'), 'the server to listen');
     expect(await scene.network.start('curl', '-s', `http://${GUEST.ip4}:8080/index.html`).done()).toBe(page);
-    await server.stop();
+    await server.stop('SIGTERM');
   },
   'TCP over IPv4': () => iperf(NETWORK.ip4),
   'TCP over IPv6': () => iperf(NETWORK.ip6),

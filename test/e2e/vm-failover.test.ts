@@ -126,15 +126,6 @@ test(
       await moreAnswers(client);
       await expectConsistent(client);
       gaps.push(client.gapSince(killedAt));
-        console.log(
-          gaps.at(-1),
-          JSON.stringify(report),
-          scene.events.slice(-3),
-          scene.standby.stdout
-            .split('\n')
-            .filter((l) => !l.includes('"image"'))
-            .join('\n'),
-        );
       client.close();
       await scene.delete();
     }

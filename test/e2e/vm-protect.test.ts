@@ -1,14 +1,15 @@
 /** What else may die around a VM in QEMU, and what its clients see of that with the default rules. */
-import { Agent, get } from 'node:http';
+
 import { createSocket } from 'node:dgram';
+import { Agent, get } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { CountingClient } from '../support/counting-client.ts';
 import { bootedGuest, noGuestReason, VM_GUEST } from '../support/guest.ts';
 import { leaveNetns, noNetnsReason, until } from '../support/netns.ts';
 import { Random } from '../support/random.ts';
-import { runs } from '../support/runs.ts';
 import { holdfast } from '../support/run-cli.ts';
+import { runs } from '../support/runs.ts';
 import { type CliProcess, VmScene } from '../support/vm-scene.ts';
 
 const seed = Number(process.env.HOLDFAST_SEED ?? 1);
@@ -83,6 +84,35 @@ test(
     await allAnswered();
   },
   8 * MINUTE_MS,
+);
+
+test(
+  'a gateway that is killed and started anew goes on with the term, and releases nothing that is not committed',
+  async () => {
+    scene = new VmScene({ rules: 'hold-all' });
+    await scene.start(booted);
+    scene.protect();
+    await scene.commits(1);
+    client = await scene.counting();
+    client.start();
+    const random = new Random(seed);
+    for (let i = 0; i < runs(3); i++) {
+      await answered(50);
+      await sleep(random.below(300));
+      await scene.gateway.kill();
+      scene.gateway = scene.startGateway(0);
+      await scene.gateway.says('ready');
+      await scene.commits(2);
+      expect(scene.driver!.status.term, 'the term is the same').toBe(1);
+    }
+    scene.killMachine();
+    await scene.moved();
+    await scene.startStandby();
+    scene.protect();
+    await answered(200);
+    await allAnswered();
+  },
+  4 * MINUTE_MS,
 );
 
 test(
@@ -261,7 +291,9 @@ test(
       ['ping', gapsAcross(pingTimes, wallKills)],
     ] as const) {
       expect(gaps.every(Number.isFinite), `${name} goes on: ${gaps.join(', ')} ms`).toBe(true);
-      console.log(`${name}: gap p50 ${percentile(gaps, 0.5)} ms, p99 ${percentile(gaps, 0.99)} ms (${gaps.join(', ')})`);
+      console.log(
+        `${name}: gap p50 ${percentile(gaps, 0.5)} ms, p99 ${percentile(gaps, 0.99)} ms (${gaps.join(', ')})`,
+      );
     }
   },
   8 * MINUTE_MS,

@@ -47,21 +47,28 @@ export class BridgeScene {
   state(): unknown {
     const commands = new SystemCommands();
     const ask = (...words: readonly [string, ...string[]]) => commands.ask(words[0], ...words.slice(1));
-    const fdb = ask('bridge', '-j', 'fdb', 'show') as { state: string; master?: string; mac: string }[];
-    const devices = (ask('ip', '-j', 'link', 'show') as { ifname: string }[]).map(({ ifname }) => ifname);
     return {
       links: steady(ask('ip', '-d', '-j', 'link', 'show')),
       addresses: addresses(ask('ip', '-j', 'addr', 'show')),
       qdiscs: ask('tc', '-j', 'qdisc', 'show'),
       ports: ask('bridge', '-d', '-j', 'link', 'show'),
-      vlans: ask('bridge', '-j', 'vlan', 'show'),
+      ...this.entries(),
+      settings: lines(this.run('sysctl', '-a', '--pattern', '^net\\.ipv[46]\\.conf\\.')),
+      offloads: this.run('sh', '-c', 'for one in /sys/class/net/tap*; do ethtool -k "${one##*/}"; done'),
+    };
+  }
+
+  /** What is set of ports of the bridge, by the names of devices. */
+  entries() {
+    const commands = new SystemCommands();
+    const fdb = commands.ask('bridge', '-j', 'fdb', 'show') as { state: string; master?: string; mac: string }[];
+    return {
+      vlans: commands.ask('bridge', '-j', 'vlan', 'show'),
       fdb: fdb
         .filter(({ state, master }) => master !== undefined && ['static', 'permanent'].includes(state))
         .map(text)
         .sort(),
       mdb: lines(this.run('bridge', '-d', 'mdb', 'show')).filter((line) => line.includes('permanent')),
-      settings: lines(this.run('sysctl', '-a', '--pattern', '^net\\.ipv[46]\\.conf\\.')),
-      offloads: devices.map((device) => [device, ask('ethtool', '--json', '-k', device)]),
     };
   }
 

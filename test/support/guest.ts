@@ -44,15 +44,17 @@ function files(): string {
   return join(FOLDER, `files-${sum.digest('hex').slice(0, 16)}`);
 }
 
-/** @param wire where its frames go: `server=on` where the machine waits for the gateway @returns QEMU and its arguments */
-export function guestCommand(wire: { readonly path: string; readonly server: boolean }): string[] {
-  const { path, server } = wire;
+/**
+ * @param wire a unix socket on which the machine waits for its gateway, also for another one after that
+ * @returns QEMU and its arguments
+ */
+export function guestCommand(wire: string): string[] {
   return [
     QEMU,
     ...['-machine', 'q35,accel=tcg', '-m', '128', '-nodefaults', '-display', 'none', '-no-reboot'],
     ...['-kernel', join(FOLDER, 'kernel'), '-initrd', files()],
     ...['-append', `console=ttyS0 quiet panic=-1 init_on_free=1 ip4=${VM_GUEST.ip4}/24 ip6=${VM_GUEST.ip6}/64`],
-    ...['-netdev', `stream,id=n0,server=${server ? 'on' : 'off'},addr.type=unix,addr.path=${path}`],
+    ...['-netdev', `stream,id=n0,server=on,addr.type=unix,addr.path=${wire}`],
     ...['-device', `virtio-net-pci,netdev=n0,mac=${VM_GUEST.mac},guest_announce=off,romfile=`],
     ...['-device', 'isa-serial,chardev=s0'],
   ];
@@ -67,14 +69,11 @@ export const NO_CONSOLE = ['-chardev', 'null,id=s0'] as const;
  */
 export async function bootedGuest(): Promise<string> {
   const version = spawnSync(QEMU, ['--version'], { encoding: 'utf8' }).stdout;
-  const sum = createHash('sha256')
-    .update(version)
-    .update(files())
-    .update(guestCommand({ path: '', server: true }).join(' '));
+  const sum = createHash('sha256').update(version).update(files()).update(guestCommand('').join(' '));
   const booted = join(FOLDER, `booted-${sum.digest('hex').slice(0, 16)}`);
   if (existsSync(booted)) return booted;
   const folder = mkdtempSync(join(FOLDER, 'boot-'));
-  const [program, ...parameters] = guestCommand({ path: join(folder, 'wire'), server: true });
+  const [program, ...parameters] = guestCommand(join(folder, 'wire'));
   const qmpPath = join(folder, 'qmp');
   const console = ['-chardev', 'stdio,id=s0', '-qmp', `unix:${qmpPath},server=on,wait=off`];
   const child = spawn(program!, [...parameters, ...console]);

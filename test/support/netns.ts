@@ -113,8 +113,8 @@ export class Program {
   }
 
   /** Waits until it has printed `text`. */
-  async says(text: string): Promise<void> {
-    await until(() => this.output.includes(text), `${this.#command} to say ${text}`);
+  async says(text: string, ms?: number): Promise<void> {
+    await until(() => this.output.includes(text), `${this.#command} to say ${text}`, ms);
   }
 }
 

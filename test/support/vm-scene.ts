@@ -86,6 +86,8 @@ export class VmScene {
   outcome: Promise<DriverOutcome> | null = null;
   /** Where the VM is. */
   place = 0;
+  /** The first machine, which lives on where its VM is told to go on elsewhere. */
+  #first: ChildProcess | null = null;
   #machinePid = 0;
   readonly #options: VmSceneOptions;
   readonly #running: CliProcess[] = [];
@@ -126,7 +128,7 @@ export class VmScene {
   startGateway(place: number): CliProcess {
     return this.cli([
       ...['run', '--name', 'vm0', '--replicated', '--rules', this.#rules()],
-      ...['--inside', `stream:unix:${this.path(`wire${place}`)}`, '--outside', `outside${place}`],
+      ...['--inside', `stream-connect:unix:${this.path(`wire${place}`)}`, '--outside', `outside${place}`],
       ...['--control', this.path(`control${place}`)],
     ]);
   }
@@ -140,9 +142,9 @@ export class VmScene {
       ...['standby', '--json', '--vm', 'vm0'],
       ...['--listen', `unix:${this.path(`standby${next}`)}`, '--images', this.path(`images${next}`)],
       ...['--control', this.path(takesOver ? 'control1' : 'control0')],
-      ...(takesOver ? ['--takeover'] : ['--inside', `stream:unix:${wire}`]),
+      ...(takesOver ? ['--takeover'] : ['--inside', `stream-connect:unix:${wire}`]),
       ...['--qmp', this.path(`qmp${next}`), ...(this.#options.standbyFlags ?? [])],
-      ...['--', ...guestCommand({ path: wire, server: !takesOver }), ...NO_CONSOLE, ...this.#eye(next)],
+      ...['--', ...guestCommand(wire), ...NO_CONSOLE, ...this.#eye(next)],
     ]);
     await this.standby.says('ready');
   }
@@ -223,7 +225,15 @@ export class VmScene {
   protectByCommand(...flags: readonly string[]): CliProcess {
     return this.cli([
       ...['protect', '--json', '--qmp', this.path(`qmp${this.place}`), '--control', this.path('control0')],
-      ...['--standby', `unix:${this.path(`standby${this.place + 1}`)}`, '--interval', '25ms', '--patience', '10s', ...flags],
+      ...[
+        '--standby',
+        `unix:${this.path(`standby${this.place + 1}`)}`,
+        '--interval',
+        '25ms',
+        '--patience',
+        '10s',
+        ...flags,
+      ],
     ]);
   }
 
@@ -256,6 +266,7 @@ export class VmScene {
   async delete(): Promise<void> {
     this.driver?.stop();
     if (this.#machinePid > 0) kill(this.#machinePid);
+    this.#first?.kill('SIGKILL');
     // A machine that waits has a standby that ends it.
     for (const running of this.#running) running.child.kill('SIGTERM');
     await Promise.all(this.#running.map(({ ended }) => ended));
@@ -280,7 +291,7 @@ export class VmScene {
   }
 
   async #startMachine(booted: string): Promise<void> {
-    const [program, ...parameters] = guestCommand({ path: this.path('wire0'), server: false });
+    const [program, ...parameters] = guestCommand(this.path('wire0'));
     const qmpPath = this.path('qmp0');
     const more = [
       ...NO_CONSOLE,
@@ -290,7 +301,8 @@ export class VmScene {
       '-qmp',
       `unix:${qmpPath},server=on,wait=off`,
     ];
-    const child = spawn(program!, [...parameters, ...more], { stdio: ['ignore', 'ignore', 'inherit'] });
+    const child = spawn(program!, [...parameters, ...more], { stdio: 'ignore' });
+    this.#first = child;
     this.#machinePid = child.pid!;
     const end = performance.now() + SLOW_MS;
     for (;;) {
