@@ -29,6 +29,7 @@ test: build check
 
 demo: build
 	bash pcaps/demo.sh
+	npx tsx test/demo/vm.ts
 
 bench: build
 	@bash test/support/tools.sh

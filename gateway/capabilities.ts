@@ -9,7 +9,9 @@ export const CAPABILITY = {
   setpcap: 8,
   netAdmin: 12,
   netRaw: 13,
+  ipcLock: 14,
   sysAdmin: 21,
+  bpf: 39,
 } as const;
 
 const NAMES: Readonly<Record<number, string>> = {
@@ -17,6 +19,8 @@ const NAMES: Readonly<Record<number, string>> = {
   [CAPABILITY.dacReadSearch]: 'CAP_DAC_READ_SEARCH',
   [CAPABILITY.netAdmin]: 'CAP_NET_ADMIN',
   [CAPABILITY.netRaw]: 'CAP_NET_RAW',
+  [CAPABILITY.ipcLock]: 'CAP_IPC_LOCK',
+  [CAPABILITY.bpf]: 'CAP_BPF',
 };
 
 const PR = { capBoundingDrop: 24, setNoNewPrivileges: 38, capAmbient: 47 } as const;
@@ -84,6 +88,8 @@ export interface FileNeeds {
   readonly reads: readonly string[];
   /** Folders in which files are made, changed and removed: state, sockets. One that does not exist yet will be made. */
   readonly writes: readonly string[];
+  /** There are xdp ports: they load a program, and lock the frames' memory. */
+  readonly xdp?: boolean;
 }
 
 /**
@@ -101,7 +107,7 @@ export function confineProcess(needs: FileNeeds): Confinement {
   const exceptions = neededForFiles(before, needs);
   const keep = exceptions.reduce(
     (mask, { capability }) => mask | bit(capability),
-    bit(CAPABILITY.netAdmin) | bit(CAPABILITY.netRaw),
+    bit(CAPABILITY.netAdmin) | bit(CAPABILITY.netRaw) | (needs.xdp ? bit(CAPABILITY.bpf) | bit(CAPABILITY.ipcLock) : 0n),
   );
   const isConfined = process.env[MARKER] === String(process.pid);
   delete process.env[MARKER];

@@ -58,6 +58,7 @@ const PUSHES_BACK: Readonly<Record<Backend, boolean>> = {
   xdp: false,
   tap: false,
   pcap: false,
+  ip: false,
   stream: true,
   'stream-listen': true,
   'stream-connect': true,

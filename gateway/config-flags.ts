@@ -94,6 +94,7 @@ export function configFromFlags(flags: RunFlags): GatewayConfig {
   checkTogether([vm], [places], control ?? '', problems);
   const config: GatewayConfig = {
     control: control ?? '',
+    listen: [],
     stateDir: flags.state ?? stateBeside(control ?? ''),
     metrics: given('metrics', (value) => values.metrics(value)),
     log: {

@@ -35,6 +35,10 @@ export class ConfigNode {
     this.place = keyPlace === null || !isEmpty(this.#node) ? placeOf(file, this.#node) : keyPlace;
   }
 
+  get isList(): boolean {
+    return isSeq(this.#node);
+  }
+
   /** The file's folder: a path that is written here is relative to it. */
   get folder(): string {
     return this.#file.folder;

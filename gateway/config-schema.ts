@@ -2,6 +2,7 @@ import { SHIPPED_SETS } from '../rules/load.ts';
 import type { GatewayConfig, PairConfig, VmConfig } from './config.ts';
 import { checkLimits, checkOverflow, checkTogether, type VmPlaces } from './config-checks.ts';
 import { CONFIG_DEFAULTS, defaultControl, NO_CONTROL, stateBeside } from './config-defaults.ts';
+import { LISTEN_KEYS, ListenReader } from './config-listen.ts';
 import { type ConfigNode, type ConfigText, either } from './config-node.ts';
 import type { ConfigPlace, ConfigProblems } from './config-problem.ts';
 import { ConfigValues } from './config-values.ts';
@@ -16,7 +17,8 @@ export const OVERFLOWS = ['drop', 'backpressure'] as const;
 
 /** The keys of a configuration file, by where they stand. */
 export const CONFIG_KEYS = {
-  '': ['control', 'state', 'metrics', 'log', 'vms'],
+  '': ['control', 'listen', 'state', 'metrics', 'log', 'vms'],
+  ...LISTEN_KEYS,
   log: ['level', 'format'],
   'vms.NAME': ['replicated', 'inside', 'outside', 'ports', 'rules', 'buffer', 'pacing', 'overflow', 'announce'],
   'vms.NAME.ports': ['inside', 'outside'],
@@ -64,7 +66,7 @@ class ConfigReader {
 
   gateway(root: ConfigNode): GatewayConfig {
     const fields = root.fields(CONFIG_KEYS['']);
-    const { control, state, metrics, log, vms } = fields ?? {};
+    const { control, listen, state, metrics, log, vms } = fields ?? {};
     const logKeys = log?.fields(CONFIG_KEYS.log) ?? {};
     const controlPath = this.#control(control, root);
     const statePath = this.#text(state, 'a folder');
@@ -79,6 +81,7 @@ class ConfigReader {
     );
     return {
       control: controlPath,
+      listen: new ListenReader(this.#values, new Set(configs.map(({ name }) => name)), controlPath).read(listen),
       stateDir: statePath === null ? stateBeside(controlPath) : this.#values.path(statePath, root.folder),
       metrics: metricsAt === null ? null : this.#values.metrics(metricsAt),
       log: {

@@ -1,4 +1,6 @@
 import type { OverflowPolicy } from './forward.ts';
+import type { Role } from './host/roles.ts';
+import type { TlsFiles } from './host/tls-files.ts';
 import type { TxBufferLimits } from './occupancy.ts';
 import type { PortSpec } from './port/spec.ts';
 import type { Pacing } from './tx-buffer.ts';
@@ -26,10 +28,39 @@ export interface VmConfig {
   readonly announce: readonly string[];
 }
 
+/** What a client of the host interface may do that is not the owner; see `Access`. */
+export interface ClientAccess {
+  readonly role: Role;
+  readonly vms: readonly string[] | '*';
+  /** Ports behind which `vm.failover` may put its VMs, as the request writes them. */
+  readonly failover: readonly string[];
+}
+
+/** Where clients that are not the owner reach the host interface. */
+export type ListenConfig =
+  | {
+      readonly kind: 'unix';
+      readonly path: string;
+      /** A user who may connect besides root and the gateway's own; null: nobody. */
+      readonly uid: number | null;
+      readonly access: ClientAccess;
+    }
+  | {
+      readonly kind: 'tls';
+      /** An IP address. */
+      readonly host: string;
+      /** 0: any that is free. */
+      readonly port: number;
+      readonly files: TlsFiles;
+      /** By a name that the client's certificate has. */
+      readonly clients: ReadonlyMap<string, ClientAccess>;
+    };
+
 /** Everything that `holdfast run` is told, checked and with defaults filled in. */
 export interface GatewayConfig {
   /** The host interface's unix socket. */
   readonly control: string;
+  readonly listen: readonly ListenConfig[];
   /** Where terms, epochs and file-backed buffers live, which outlive the process. */
   readonly stateDir: string;
   /** Where /metrics and /healthz are served; null: nowhere. */

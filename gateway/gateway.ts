@@ -9,6 +9,7 @@ import type { PortStatus } from './host/api.ts';
 import type { GatewayView } from './host/methods.ts';
 import { HostServer } from './host/server.ts';
 import { InsideRecord } from './inside-record.ts';
+import { openListeners } from './listeners.ts';
 import { LiveClock } from './live-clock.ts';
 import { RuleCompiler } from './live-rules/compiler.ts';
 import { LiveRules } from './live-rules/live-rules.ts';
@@ -19,6 +20,7 @@ import { metricsText } from './metrics.ts';
 import { MetricsServer } from './metrics-http.ts';
 import type { PortSpec } from './port/spec.ts';
 import { ProcessMetrics } from './process-metrics.ts';
+import type { Vm } from './vm.ts';
 
 const TICK_MS = 1000;
 
@@ -106,7 +108,11 @@ export class Gateway {
     const ofProcess = new ProcessMetrics(clock);
     closing.push(() => ofProcess.close());
     const inner = new Map([...vms].map(([name, { vm }]) => [name, vm]));
-    const text = () => metricsText({ vms: inner, clock, version, ports }, ofProcess);
+    const text = (of?: ReadonlyMap<string, Vm>) => {
+      if (of === undefined) return metricsText({ vms: inner, clock, version, ports }, ofProcess);
+      const portsOf = () => ports().filter(({ vm }) => of.has(vm));
+      return metricsText({ vms: of, clock, version, ports: portsOf }, null);
+    };
     const view: GatewayView = {
       vms: inner,
       rules,
@@ -132,10 +138,11 @@ export class Gateway {
     const listening = server;
     closing.push(() => listening.close());
     await server.listen(config.control);
+    await openListeners(config.listen, { server, clock, wallMs: Date.now, log, closing });
     let metrics: Gateway['metrics'] = null;
     if (config.metrics !== null) {
       const health = () => healthProblems({ vms: inner, clock, ports });
-      const web = new MetricsServer({ metrics: text, health });
+      const web = new MetricsServer({ metrics: () => text(), health });
       closing.push(() => web.close());
       metrics = await web.listen(config.metrics.host, config.metrics.port);
     }

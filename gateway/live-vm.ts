@@ -44,7 +44,10 @@ export class LiveVm {
   readonly #parts: LiveVmParts;
   #timer: NodeJS.Timeout | null = null;
   #dueNs = Number.POSITIVE_INFINITY;
+  /** Calls that will come by themselves in the loop's next turn. */
   #goesOn = false;
+  #goesOnOutbound = false;
+  #goesOnInbound = false;
   #readsInside = true;
   #readsOutside = true;
   #closed = false;
@@ -174,9 +177,18 @@ export class LiveVm {
       mayBeMore = vm.turnOutbound() >= room && room > 0;
       if (!mayBeMore) break;
     }
-    // A netdev says again that it has frames, a stream does not.
-    if (mayBeMore) setImmediate(this.#outbound);
+    // A netdev says again that it has frames, a stream does not. One call at a time: each would ask for another one, and
+    // under a flood they would become more with every turn.
+    if (mayBeMore && !this.#goesOnOutbound) {
+      this.#goesOnOutbound = true;
+      setImmediate(this.#outboundAgain);
+    }
     this.settle();
+  };
+
+  readonly #outboundAgain = (): void => {
+    this.#goesOnOutbound = false;
+    this.#outbound();
   };
 
   readonly #inbound = (): void => {
@@ -188,8 +200,16 @@ export class LiveVm {
       mayBeMore = vm.turnInbound() >= room && room > 0;
       if (!mayBeMore) break;
     }
-    if (mayBeMore) setImmediate(this.#inbound);
+    if (mayBeMore && !this.#goesOnInbound) {
+      this.#goesOnInbound = true;
+      setImmediate(this.#inboundAgain);
+    }
     this.settle();
+  };
+
+  readonly #inboundAgain = (): void => {
+    this.#goesOnInbound = false;
+    this.#inbound();
   };
 
   #wakeAt(dueNs: number): void {

@@ -22,13 +22,16 @@ interface Subject {
 export class LimitedLog {
   readonly #log: Lines;
   readonly #clock: Clock;
-  readonly #linesPerSecond: number;
+  readonly #lines: number;
+  readonly #spanNs: number;
   readonly #subjects = new Map<string, Subject>();
 
-  constructor(log: Lines, clock: Clock, linesPerSecond = 3) {
+  /** @param spanNs in which so many lines are written about each subject, instead of a second */
+  constructor(log: Lines, clock: Clock, lines = 3, spanNs = SECOND_NS) {
     this.#log = log;
     this.#clock = clock;
-    this.#linesPerSecond = linesPerSecond;
+    this.#lines = lines;
+    this.#spanNs = spanNs;
   }
 
   /** @param subject what the line is about: lines about one subject are counted together */
@@ -36,9 +39,9 @@ export class LimitedLog {
     const nowNs = this.#clock.nowNs();
     const name = this.#subjects.has(subject) || this.#subjects.size < MAX_SUBJECTS ? subject : OTHERS;
     const before = this.#subjects.get(name);
-    if (before !== undefined && nowNs - before.sinceNs < SECOND_NS) {
+    if (before !== undefined && nowNs - before.sinceNs < this.#spanNs) {
       Object.assign(before, { level, fields, message });
-      if (before.lines >= this.#linesPerSecond) {
+      if (before.lines >= this.#lines) {
         before.leftOut++;
         return;
       }
@@ -54,7 +57,7 @@ export class LimitedLog {
   tick(): void {
     const nowNs = this.#clock.nowNs();
     for (const [name, subject] of this.#subjects) {
-      if (nowNs - subject.sinceNs < SECOND_NS) continue;
+      if (nowNs - subject.sinceNs < this.#spanNs) continue;
       this.#subjects.delete(name);
       this.#tell(subject);
     }

@@ -73,8 +73,11 @@ export interface MetricsSource {
   readonly ports?: () => readonly PortStatus[];
 }
 
-/** @returns everything there is to measure, as text for Prometheus */
-export function metricsText({ vms, clock, version, ports }: MetricsSource, ofProcess: ProcessMetrics): string {
+/**
+ * @param ofProcess null: nothing of the process
+ * @returns everything there is to measure, as text for Prometheus
+ */
+export function metricsText({ vms, clock, version, ports }: MetricsSource, ofProcess: ProcessMetrics | null): string {
   const to = new Exposition();
   to.family(FAMILY.buildInfo).sample([version, process.version], 1);
   const nowNs = clock.nowNs();
@@ -82,7 +85,7 @@ export function metricsText({ vms, clock, version, ports }: MetricsSource, ofPro
   writeVms(to, vms, nowNs);
   writeRules(to, vms);
   writePorts(to, ports?.() ?? []);
-  ofProcess.write(to);
+  ofProcess?.write(to);
   return to.text();
 }
 

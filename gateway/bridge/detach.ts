@@ -41,10 +41,10 @@ export function detach(parts: BridgeParts, tap: string): Detached {
   const link = found?.index === journal.index ? found : undefined;
   const bridge = bridgeFor(journal, links, link);
   const hadPair = hasPair(links, journal);
+  const hadStandIn = hasStandIn(links, journal);
   if (journal.phase !== 'detaching') record(parts, { ...journal, phase: 'detaching' });
 
   const returns = link !== undefined && link.master === null && bridge !== null;
-  const hadStandIn = hasStandIn(links, journal);
   if (returns && hadPair) standIn(parts, journal);
   if (hadPair) commands.run('ip', 'link', 'del', 'dev', journal.names.outside);
   if (returns) commands.run('ip', 'link', 'set', 'dev', tap, 'master', bridge.name);

@@ -5,6 +5,9 @@ export type PortSettings = Readonly<Record<string, string>>;
 
 /** Names that `ip` shows and those that it takes, with what the kernel gives a new port. `cost` depends on the device. */
 const SETTINGS: readonly (readonly [shown: string, name: string, initial: string])[] = [
+  // First what keeps frames away.
+  ['isolated', 'isolated', 'off'],
+  ['locked', 'locked', 'off'],
   ['priority', 'priority', '32'],
   ['cost', 'cost', ''],
   ['hairpin', 'hairpin', 'off'],
@@ -23,8 +26,6 @@ const SETTINGS: readonly (readonly [shown: string, name: string, initial: string
   ['neigh_suppress', 'neigh_suppress', 'off'],
   ['neigh_vlan_suppress', 'neigh_vlan_suppress', 'off'],
   ['vlan_tunnel', 'vlan_tunnel', 'off'],
-  ['isolated', 'isolated', 'off'],
-  ['locked', 'locked', 'off'],
   ['mab', 'mab', 'off'],
   ['mcast_max_groups', 'mcast_max_groups', '0'],
   ['backup_port', 'backup_port', ''],

@@ -6,10 +6,11 @@ import { PcapngBlocks } from '../../pcaps/pcapng-blocks.ts';
 import { statisticsIn } from '../../pcaps/pcapng-statistics.ts';
 import type { ParamsOf } from '../host/api.ts';
 import { openCapture } from '../host/capture-client.ts';
+import { addressText } from '../host/connect.ts';
 import type { ControlOptions } from './control-option.ts';
 import { EXIT, Failure } from './failure.ts';
 import { grouped } from './table.ts';
-import { controlSocket, failureOf } from './with-host.ts';
+import { failureOf, gatewayAddress } from './with-host.ts';
 
 const NS_PER_MS = 1e6;
 const STDOUT = 1;
@@ -36,9 +37,9 @@ interface Summary {
 
 /** @returns the exit code. @throws Failure */
 export async function capturePort(port: string | null, options: CaptureOptions): Promise<number> {
-  const path = controlSocket(options);
+  const address = gatewayAddress(options);
   try {
-    const { socket } = await openCapture(path, paramsOf(port, options));
+    const { socket } = await openCapture(address, paramsOf(port, options));
     try {
       const { summary, isEnded } = await copied(socket, opened(options.write), options);
       tell(summary, options);
@@ -48,7 +49,7 @@ export async function capturePort(port: string | null, options: CaptureOptions):
       socket.destroy();
     }
   } catch (error) {
-    throw failureOf(error, path, options.json === true && options.write !== undefined);
+    throw failureOf(error, addressText(address), options.json === true && options.write !== undefined);
   }
 }
 

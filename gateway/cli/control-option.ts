@@ -3,7 +3,7 @@ import { Option } from 'commander';
 /** For every command that speaks to a running gateway. */
 export function controlOption(): Option {
   const text =
-    "the gateway's control socket (default: /run/holdfast/control for root, else holdfast/control in XDG_RUNTIME_DIR)";
+    "the gateway's control socket (default: /run/holdfast/control for root, else holdfast/control in XDG_RUNTIME_DIR), or tls:HOST:PORT with the PEM files in HOLDFAST_TLS_CERT, HOLDFAST_TLS_KEY and HOLDFAST_TLS_CA";
   return new Option('--control <socket>', text).env('HOLDFAST_CONTROL');
 }
 

@@ -8,6 +8,7 @@ export interface ProtectOptions {
   readonly vm?: string;
   readonly control?: string;
   readonly interval: string;
+  readonly copy: 'auto' | 'live' | 'paused';
   readonly lease: number;
   readonly patience: number;
   readonly downtime: number;
@@ -30,6 +31,14 @@ export function addProtect(program: Command): void {
       '--interval <time>',
       'from one checkpoint to the next, or adaptive: at once when frames wait (adaptive:LEAST:MOST)',
       'adaptive:50ms:1s',
+    )
+    .addOption(
+      new Option(
+        '--copy <when>',
+        'while the machine runs, with a short pause for the last part; or paused for all of it; auto: live under KVM',
+      )
+        .choices(['auto', 'live', 'paused'])
+        .default('auto'),
     )
     .addOption(
       new Option('--lease <time>', 'how long the gateway lets data pass without a word of ours')

@@ -1,4 +1,5 @@
 import { HostClient } from '../host/client.ts';
+import { addressText } from '../host/connect.ts';
 import { parseAddress } from '../protect/address.ts';
 import { CheckpointDriver } from '../protect/checkpoint-driver.ts';
 import type { DriverEvent } from '../protect/driver-events.ts';
@@ -7,7 +8,7 @@ import { QmpError } from '../protect/qmp.ts';
 import { parseDuration, ValueError } from '../units.ts';
 import { EXIT, Failure } from './failure.ts';
 import type { ProtectOptions } from './protect-command.ts';
-import { chosenVm, controlSocket, failureOf } from './with-host.ts';
+import { chosenVm, failureOf, gatewayAddress } from './with-host.ts';
 
 const NS_PER_MS = 1e6;
 /** A machine that waits for the answer to a seal is paused; longer than this it is not. */
@@ -16,10 +17,10 @@ const CONFIRM_TIMEOUT_MS = 30_000;
 
 /** Protects a machine until a signal, or its end. @returns the exit code */
 export async function protect(options: ProtectOptions): Promise<number> {
-  const path = controlSocket(options);
+  const address = gatewayAddress(options);
   const pace = paceOf(options.interval);
   const standby = addressOf(options.standby);
-  const host = new HostClient({ path, client: 'holdfast protect', timeoutMs: GATEWAY_TIMEOUT_MS });
+  const host = new HostClient({ ...address, client: 'holdfast protect', timeoutMs: GATEWAY_TIMEOUT_MS });
   try {
     const { name: vm, now } = await chosenVm(host, options.vm ?? null);
     if (now === null) throw new Failure(`the gateway has no VM '${vm}'`, EXIT.no);
@@ -33,6 +34,7 @@ export async function protect(options: ProtectOptions): Promise<number> {
       },
       standby,
       pace,
+      isLive: options.copy === 'auto' ? null : options.copy === 'live',
       leaseMs: Math.ceil(options.lease / NS_PER_MS),
       patienceMs: Math.ceil(options.patience / NS_PER_MS),
       downtimeLimitMs: Math.ceil(options.downtime / NS_PER_MS),
@@ -45,7 +47,7 @@ export async function protect(options: ProtectOptions): Promise<number> {
     return outcome === 'gone' || outcome === 'fenced' ? EXIT.no : EXIT.ok;
   } catch (error) {
     if (error instanceof QmpError) throw new Failure(error.message);
-    throw failureOf(error, path, options.json === true);
+    throw failureOf(error, addressText(address), options.json === true);
   } finally {
     host.close();
   }

@@ -11,6 +11,7 @@ import { RuleFileError } from '../live-rules/compile-protocol.ts';
 import { isShipped } from '../live-rules/rule-path.ts';
 import { openLog } from '../log.ts';
 import { PortError } from '../port/port-error.ts';
+import type { PortSpec } from '../port/spec.ts';
 import { SystemdNotifier } from '../systemd.ts';
 import { EXIT, Failure } from './failure.ts';
 
@@ -58,13 +59,26 @@ function confined(config: GatewayConfig, file: string | null): Confinement {
   const rules = config.vms.flatMap((vm) => (vm.rules === null || isShipped(vm.rules) ? [] : [vm.rules]));
   try {
     return confineProcess({
-      reads: file === null ? rules : [file, ...rules],
-      writes: [dirname(config.control), config.stateDir],
+      reads: [...(file === null ? [] : [file]), ...rules, ...certificatesOf(config)],
+      writes: [...[config.control, ...socketsOf(config)].map((path) => dirname(path)), config.stateDir],
+      xdp: config.vms.some(({ pairs }) => pairs.some((pair) => [pair.inside, pair.outside].some(isXdp))),
     });
   } catch (error) {
     if (error instanceof CapabilityError || error instanceof PortError) throw new Failure(error.message);
     throw error;
   }
+}
+
+function isXdp({ backend }: PortSpec): boolean {
+  return backend === 'xdp';
+}
+
+function certificatesOf({ listen }: GatewayConfig): string[] {
+  return listen.flatMap((one) => (one.kind === 'tls' ? Object.values(one.files).filter((path) => path !== null) : []));
+}
+
+function socketsOf({ listen }: GatewayConfig): string[] {
+  return listen.flatMap((one) => (one.kind === 'unix' ? [one.path] : []));
 }
 
 /** @throws Failure with every error of the configuration on stderr */

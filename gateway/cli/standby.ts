@@ -9,7 +9,7 @@ import { StandbyMachine } from '../protect/standby-machine.ts';
 import { StandbyServer } from '../protect/standby-server.ts';
 import { EXIT, Failure } from './failure.ts';
 import type { StandbyOptions } from './standby-command.ts';
-import { controlSocket } from './with-host.ts';
+import { gatewayAddress } from './with-host.ts';
 
 const NS_PER_MS = 1e6;
 const GATEWAY_TIMEOUT_MS = 5000;
@@ -22,7 +22,7 @@ export async function runStandby(qemu: readonly string[], options: StandbyOption
   }
   const address = addressOf(options.listen);
   const host = new HostClient({
-    path: controlSocket(options),
+    ...gatewayAddress(options),
     client: 'holdfast standby',
     timeoutMs: GATEWAY_TIMEOUT_MS,
   });

@@ -86,7 +86,7 @@ function portLines(ports: readonly PortStatus[], style: Style): string[] {
     printable(port.name),
     port.side,
     port.vm,
-    port.backend,
+    port.mode === undefined ? port.backend : `${port.backend} ${port.mode}`,
     port.link,
     port.mtu ?? '-',
     ...counted.map((name) => port.counters[name] ?? 0),

@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Status } from '../host/api.ts';
 import type { HostClient } from '../host/client.ts';
+import { addressText } from '../host/connect.ts';
 import type { ControlOptions } from './control-option.ts';
 import { EXIT } from './failure.ts';
 import { TopScreen } from './top-screen.ts';
 import { type Sample, topLines, topRates } from './top-text.ts';
-import { controlSocket, failureOf, withHost } from './with-host.ts';
+import { failureOf, gatewayAddress, withHost } from './with-host.ts';
 
 const NS_PER_MS = 1e6;
 /** How long an answer may take before that is what is shown. */
@@ -13,7 +14,7 @@ const PATIENCE_MS = 2000;
 
 /** @param times null: until it is ended */
 export function top(options: ControlOptions, times: number | null, intervalNs: number): Promise<number> {
-  const path = controlSocket(options);
+  const path = addressText(gatewayAddress(options));
   return withHost(options, async (host) => {
     // Whoever is not there from the beginning is no gateway that went away.
     await host.connect();

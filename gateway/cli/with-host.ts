@@ -1,6 +1,7 @@
 import { defaultControl, NO_CONTROL } from '../config-defaults.ts';
 import type { VmSummary } from '../host/api.ts';
 import { HostClient, HostClientError } from '../host/client.ts';
+import { addressText, type GatewayAddress } from '../host/connect.ts';
 import { RequestError, RPC } from '../host/protocol.ts';
 import type { ControlOptions } from './control-option.ts';
 import { EXIT, Failure } from './failure.ts';
@@ -23,18 +24,43 @@ export function controlSocket({ control = '' }: ControlOptions): string {
   return path;
 }
 
+const TLS = /^tls:(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/;
+const TLS_FILES = {
+  cert: 'HOLDFAST_TLS_CERT',
+  key: 'HOLDFAST_TLS_KEY',
+  ca: 'HOLDFAST_TLS_CA',
+} as const;
+
+/** @returns the gateway that the options, or the defaults, name: a socket, or `tls:HOST:PORT`. @throws Failure */
+export function gatewayAddress(
+  options: ControlOptions,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): GatewayAddress {
+  const written = controlSocket(options);
+  if (!written.startsWith('tls:')) return { path: written };
+  const [, inBrackets, plain, port] = TLS.exec(written) ?? [];
+  const host = inBrackets ?? plain;
+  if (host === undefined || Number(port) > 65_535) throw new Failure(`--control ${written}: expected tls:HOST:PORT`);
+  const file = (which: keyof typeof TLS_FILES) => {
+    const path = env[TLS_FILES[which]] ?? '';
+    if (path === '') throw new Failure(`--control ${written} needs a PEM file in ${TLS_FILES[which]}`);
+    return path;
+  };
+  return { tls: { host, port: Number(port), cert: file('cert'), key: file('key'), ca: file('ca') } };
+}
+
 /**
  * Runs a command against the gateway.
  * @param ask @returns the exit code
  * @throws Failure: exit code 1 where the gateway refused, 2 where it is not there, did not answer, or what was asked makes no sense
  */
 export async function withHost(options: ControlOptions, ask: (host: HostClient) => Promise<number>): Promise<number> {
-  const path = controlSocket(options);
-  const host = new HostClient({ path, client: 'holdfast command line', mustBeThere: true });
+  const address = gatewayAddress(options);
+  const host = new HostClient({ ...address, client: 'holdfast command line', mustBeThere: true });
   try {
     return await ask(host);
   } catch (error) {
-    throw failureOf(error, path, options.json === true);
+    throw failureOf(error, addressText(address), options.json === true);
   } finally {
     host.close();
   }
@@ -52,7 +78,7 @@ export function failureOf(error: unknown, path: string, json: boolean): unknown 
     return new Failure(`${error.code}: ${error.message}; it may have been granted: see 'holdfast status'`);
   }
   const cause = error.cause instanceof Error && 'code' in error.cause ? String(error.cause.code) : '';
-  const why = REASONS[cause] ?? (HUNG_UP.includes(cause) ? 'it hung up: it may serve another user' : cause);
+  const why = REASONS[cause] ?? (HUNG_UP.includes(cause) ? 'it hung up: it may serve others only' : cause);
   const advice = "start one with 'holdfast run', or name its socket with --control or HOLDFAST_CONTROL";
   return new Failure(`no gateway answers at ${path} (${why}): ${advice}`);
 }

@@ -1,7 +1,7 @@
-import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { ParamsOf, Results } from './api.ts';
 import { HostClientError } from './client.ts';
+import { addressText, connectTo, type GatewayAddress } from './connect.ts';
 import { encodeCall, MAX_LINE_BYTES, parseLine, RequestError } from './protocol.ts';
 
 const LINE_END = 0x0a;
@@ -17,22 +17,26 @@ export interface OpenCapture {
 
 /**
  * Starts a capture, on a connection of its own.
- * @param path the gateway's control socket
+ * @param to where the gateway is, or the path of its socket
  * @throws RequestError when the gateway refuses; HostClientError without an answer
  */
 export async function openCapture(
-  path: string,
+  to: string | GatewayAddress,
   params: ParamsOf<'capture.start'>,
   timeoutMs = 10_000,
 ): Promise<OpenCapture> {
+  const address = typeof to === 'string' ? { path: to } : to;
+  let onConnect = () => {};
+  const connected = new Promise<void>((resolve) => {
+    onConnect = resolve;
+  });
   // Our side is ended first, and there is more to read.
-  const socket = connect({ path, allowHalfOpen: true });
-  socket.on('error', () => {});
+  const socket = connectTo(address, true, () => onConnect());
   const timer = setTimeout(() => {
     socket.destroy(new HostClientError('timeout', `no answer to capture.start within ${timeoutMs} ms`));
   }, timeoutMs);
   try {
-    await connected(socket, path);
+    await reached(socket, connected, address);
     socket.write(encodeCall('capture.start', params, 1));
     const parsed = parseLine(await firstLine(socket));
     if (parsed instanceof RequestError) throw parsed;
@@ -47,12 +51,15 @@ export async function openCapture(
   }
 }
 
-async function connected(socket: Socket, path: string): Promise<void> {
+async function reached(socket: Socket, connected: Promise<void>, address: GatewayAddress): Promise<void> {
+  const failed = new Promise<never>((_, reject) => socket.on('error', reject));
   try {
-    await once(socket, 'connect');
+    await Promise.race([connected, failed]);
+    // From now on an error shows as the end of what can be read.
+    failed.catch(() => {});
   } catch (cause) {
     if (cause instanceof HostClientError) throw cause;
-    throw new HostClientError('unreachable', `there is no gateway at ${path}`, { cause });
+    throw new HostClientError('unreachable', `there is no gateway at ${addressText(address)}`, { cause });
   }
 }
 

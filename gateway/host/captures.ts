@@ -56,13 +56,10 @@ export class Captures {
       throw new RequestError(RPC.state, 'unknown-vm', `there is no VM '${vm}' here, only ${known}`, 'vm');
     }
     const all = (this.#view.ports?.() ?? []).flatMap(({ vm: owner, side: of, pair, name }) =>
-      of === 'fenced' ? [] : [{ vm: owner, side: of, pair, name }],
+      of === 'fenced' || (vm !== undefined && owner !== vm) ? [] : [{ vm: owner, side: of, pair, name }],
     );
     const found = all.filter(
-      (one) =>
-        (vm === undefined || one.vm === vm) &&
-        (port === undefined || one.name === port) &&
-        (side === undefined || one.side === side),
+      (one) => (port === undefined || one.name === port) && (side === undefined || one.side === side),
     );
     if (port === undefined && side === undefined) throw missing('port', 'is missing: name a port, or a side');
     if (found.length === 0) {

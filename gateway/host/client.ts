@@ -1,5 +1,6 @@
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { EventKind, HostEvent, Method, ParamsOf, Results } from './api.ts';
+import { addressText, connectTo, type GatewayAddress } from './connect.ts';
 import { LineReader } from './line-reader.ts';
 import { encodeCall, MAX_LINE_BYTES, PROTOCOL, parseLine, RequestError } from './protocol.ts';
 import { isRepeatable, lostAnswer } from './repetition.ts';
@@ -7,9 +8,7 @@ import type { RuleProblem } from './rule-problem.ts';
 import type { Problem } from './schema.ts';
 import { VmClient } from './vm-client.ts';
 
-export interface HostClientOptions {
-  /** The gateway's control socket. */
-  readonly path: string;
+export interface HostClientOptions extends GatewayAddress {
   /** Who is calling, for people. */
   readonly client: string;
   /** For an answer, connecting included. */
@@ -81,6 +80,9 @@ export class HostClient {
   #bootId: string | null = null;
 
   constructor(options: HostClientOptions) {
+    if ((options.path === undefined) === (options.tls === undefined)) {
+      throw new TypeError('name either the path of a socket or a TLS address');
+    }
     this.#options = options;
   }
 
@@ -152,13 +154,12 @@ export class HostClient {
 
   #open(): void {
     if (this.#socket !== null || this.#backoff !== null || this.#isClosed) return;
-    const socket = connect(this.#options.path);
-    const reader = new LineReader(MAX_LINE_BYTES);
-    this.#socket = socket;
-    socket.on('connect', () => {
+    const socket = connectTo(this.#options, false, () => {
       this.#helloId = ++this.#lastId;
       socket.write(encodeCall('hello', { client: this.#options.client, protocol: PROTOCOL }, this.#helloId));
     });
+    const reader = new LineReader(MAX_LINE_BYTES);
+    this.#socket = socket;
     socket.on('data', (chunk: Buffer) => {
       if (reader.feed(chunk, (line) => this.#read(line)) < 0) socket.destroy();
     });
@@ -174,7 +175,7 @@ export class HostClient {
     this.#isReady = false;
     this.#helloId = null;
     if (this.#options.mustBeThere === true && this.#bootId === null) {
-      const message = `there is no gateway at ${this.#options.path}`;
+      const message = `there is no gateway at ${addressText(this.#options)}`;
       this.#rejectAll(() => new HostClientError('unreachable', message, { cause: this.#error }));
     }
     this.#rejectAll(({ method, timesSent }) =>

@@ -222,8 +222,9 @@ function optionsOf({ checkOnly, confirmWithinMs, ifGeneration }: ChangeParams): 
   };
 }
 
-function origin({ name = 'somebody', uid = null }: Client, what: string): Origin {
-  return { who: uid === null ? name : `${name} (uid ${uid})`, what };
+function origin({ name = 'somebody', uid = null, access }: Client, what: string): Origin {
+  const known = access?.identity ?? (uid === null ? null : `uid ${uid}`);
+  return { who: known === null ? name : `${name} (${known})`, what };
 }
 
 function changed({ generation, warnings, handle, stored }: ChangeResult, rules: LiveRules): RulesChanged {

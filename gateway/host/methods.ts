@@ -13,6 +13,7 @@ import { RuleMethods, withRules } from './methods-rules.ts';
 import { addElements, deleteElements } from './methods-set.ts';
 import { Traces } from './methods-trace.ts';
 import { invalidParams, PROTOCOL, RequestError, RPC } from './protocol.ts';
+import { type Access, admitted, canSee } from './roles.ts';
 import { listSets } from './set-list.ts';
 import { statusOf, summaryOf } from './status.ts';
 
@@ -37,8 +38,8 @@ export interface GatewayView {
   readonly bootId: string;
   /** What `status` says of ports. */
   readonly ports?: () => readonly PortStatus[];
-  /** What `metrics` says for Prometheus. */
-  readonly metricsText?: () => string;
+  /** What `metrics` says for Prometheus. @param of only of these VMs, and not of the gateway itself */
+  readonly metricsText?: (of?: ReadonlyMap<string, Vm>) => string;
   /** Told of every change of a VM's term or state before the host is: what it stores outlives the process. */
   readonly remember?: (name: string, vm: Vm) => void;
   /**
@@ -69,6 +70,8 @@ export interface Client {
   name?: string;
   /** Whose process it is; null: not known. */
   readonly uid?: number | null;
+  /** What it may do; null: everything. */
+  readonly access: Access | null;
   /** Sends an event to this client alone. @returns false if it has not read what it got before: then this one is left out */
   readonly tell?: <K extends EventKind>(kind: K, params: Events[K]) => boolean;
   /** Begins behind the answer, instead of more lines; a client without a connection of its own never starts it. */
@@ -102,7 +105,7 @@ export class Methods {
   call<M extends Method>(method: M, params: ParamsOf<M>, client: Client): Results[M] | Promise<Results[M]> {
     try {
       const handler = this.#handlers[method] as Handlers[M];
-      return handler(params, client);
+      return handler(admitted(method, params, client.access), client);
     } catch (error) {
       if (error instanceof StateError) throw new RequestError(RPC.state, error.code, error.message);
       if (error instanceof PortError) throw new RequestError(RPC.state, 'port-refused', error.message, 'inside');
@@ -120,7 +123,7 @@ export class Methods {
   readonly #handlers: Handlers = {
     hello: ({ client: name }, client) => {
       client.name = name;
-      const vms = [...this.#view.vms].map(([vmName, vm]) => summaryOf(vmName, vm));
+      const vms = [...this.#seenBy(client)].map(([vmName, vm]) => summaryOf(vmName, vm));
       const { version, bootId } = this.#view;
       return { name: 'holdfast', version, protocol: PROTOCOL, bootId, vms };
     },
@@ -228,9 +231,13 @@ export class Methods {
     'trace.start': (params, client) => this.#traces.start(params, client),
     'trace.stop': (_, client) => ({ stopped: this.#traces.stop(client) }),
 
-    status: () => this.#status(),
+    status: (_, client) => this.#status(client),
 
-    metrics: () => ({ ...this.#status(), text: this.#view.metricsText?.() ?? null }),
+    metrics: (_, client) => {
+      const seen = this.#seenBy(client);
+      const text = this.#view.metricsText?.(seen === this.#view.vms ? undefined : seen) ?? null;
+      return { ...this.#status(client), text };
+    },
 
     'events.subscribe': ({ kinds }, client) => {
       client.kinds = new Set(kinds);
@@ -238,9 +245,16 @@ export class Methods {
     },
   };
 
-  #status(): Results['status'] {
-    const { vms, ports, clock, rules } = this.#view;
-    const status = statusOf(vms, ports?.() ?? [], clock.nowNs());
+  #seenBy({ access }: Client): ReadonlyMap<string, Vm> {
+    const { vms } = this.#view;
+    return access === null || access.vms === '*' ? vms : new Map([...vms].filter(([name]) => canSee(access, name)));
+  }
+
+  #status(client: Client): Results['status'] {
+    const { ports, clock, rules } = this.#view;
+    const vms = this.#seenBy(client);
+    const seen = (ports?.() ?? []).filter(({ vm }) => canSee(client.access, vm));
+    const status = statusOf(vms, seen, clock.nowNs());
     return rules === undefined ? status : withRules(status, rules);
   }
 

@@ -1,13 +1,17 @@
-import { lstatSync, unlinkSync } from 'node:fs';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import type { EventKind, Events } from './api.ts';
 import { Watcher } from './events.ts';
 import { type GatewayView, Methods } from './methods.ts';
 import { peerUid } from './peer.ts';
 import { decodeRequest, encodeCall, encodeError, encodeResult, type Request, RequestError, RPC } from './protocol.ts';
+import { type Access, canSee } from './roles.ts';
 import { Session, type SessionOwner } from './session.ts';
+import { listenOnSocket } from './socket-file.ts';
 
 const MAX_CLIENTS = 1024;
+/** Of these, those that are not the owner's; and of one identity. */
+const MAX_OTHERS = 256;
+const MAX_ALIKE = 16;
 /** Unfinished lines of all clients together: room for a few of the longest. */
 const MAX_STORED_BYTES = 64 * 2 ** 20;
 const TICK_MS = 100;
@@ -51,18 +55,7 @@ export class HostServer implements SessionOwner {
    * @throws Error when another gateway answers there, something else than a socket stands there, or nothing can
    */
   async listen(path: string): Promise<void> {
-    await removeStale(path);
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      // The mode has to be right from the first moment, and Node binds before `listen` returns.
-      const mask = process.umask(OTHERS_MASK);
-      try {
-        this.#server.listen(path, resolve);
-      } finally {
-        process.umask(mask);
-      }
-    });
-    this.#server.on('error', () => {});
+    await listenOnSocket(this.#server, path, OTHERS_MASK);
     this.#ticker = setInterval(() => this.tick(), TICK_MS);
     this.#ticker.unref();
   }
@@ -75,11 +68,24 @@ export class HostServer implements SessionOwner {
     await isClosed;
   }
 
+  /** A client that came another way than through the control socket. It may do what `access` says. */
+  admit(socket: Socket, access: Access): void {
+    const session = new Session(socket, this, null, access);
+    const others = [...this.#sessions].filter((one) => one.access !== null);
+    const alike = others.filter((one) => one.access!.identity === access.identity);
+    if (alike.length >= MAX_ALIKE) {
+      session.leave(new RequestError(RPC.state, 'overloaded', `there are ${MAX_ALIKE} such clients already`));
+    } else if (others.length >= MAX_OTHERS) {
+      session.leave(new RequestError(RPC.state, 'overloaded', `there are ${MAX_OTHERS} clients already`));
+    }
+    this.#sessions.add(session);
+  }
+
   /** Tells those who subscribed to it. */
   publish<K extends EventKind>(kind: K, params: Events[K]): void {
     let line: string | null = null;
     for (const session of this.#sessions) {
-      if (!session.kinds.has(kind)) continue;
+      if (!session.kinds.has(kind) || !canSee(session.access, params.vm)) continue;
       line ??= encodeCall('event', { kind, ...params });
       session.send(line);
     }
@@ -116,8 +122,12 @@ export class HostServer implements SessionOwner {
   onStored(bytes: number): void {
     this.#storedBytes += bytes;
     while (this.#storedBytes > MAX_STORED_BYTES) {
-      const [first, ...others] = this.#sessions;
-      const greatest = others.reduce((most, one) => (one.storedBytes > most.storedBytes ? one : most), first!);
+      // The owner goes last.
+      const storing = [...this.#sessions].filter((one) => one.storedBytes > 0);
+      const others = storing.filter((one) => one.access !== null);
+      const greatest = (others.length > 0 ? others : storing).reduce((most, one) =>
+        one.storedBytes > most.storedBytes ? one : most,
+      );
       greatest.leave(new RequestError(RPC.state, 'overloaded', 'too many unfinished lines of all clients together'));
     }
   }
@@ -179,21 +189,4 @@ export class HostServer implements SessionOwner {
 function refusalOf(error: unknown): RequestError {
   if (error instanceof RequestError) return error;
   throw error;
-}
-
-/** Removes the socket of a gateway that is no more. */
-async function removeStale(path: string): Promise<void> {
-  const found = lstatSync(path, { throwIfNoEntry: false });
-  if (found === undefined) return;
-  if (!found.isSocket()) throw new Error(`${path} is there and is no socket`);
-  const isAlive = await new Promise<boolean>((resolve) => {
-    const probe = connect(path);
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once('error', () => resolve(false));
-  });
-  if (isAlive) throw new Error(`another gateway answers at ${path}`);
-  unlinkSync(path);
 }

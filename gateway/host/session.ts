@@ -3,6 +3,7 @@ import type { EventKind, Events } from './api.ts';
 import { LineReader } from './line-reader.ts';
 import type { Client, Stream } from './methods.ts';
 import { encodeCall, encodeError, MAX_LINE_BYTES, RequestError, RPC } from './protocol.ts';
+import { type Access, isPaced } from './roles.ts';
 
 /** Above this a client that does not read what it asked for is not read either. */
 const HIGH_WATER_BYTES = 65_536;
@@ -12,6 +13,12 @@ const MAX_OUTPUT_BYTES = 2 ** 20;
 const PATIENCE_NS = 10e9;
 /** For a client that was told why it is cut off to hang up itself. */
 const FAREWELL_NS = 1e9;
+/** Of the thread's time, for a client that is paced: others wait for the same thread, and so do frames. */
+const SHARE = 0.2;
+/** What such a client may take at once. */
+const BURST_NS = 5e6;
+const LONGEST_REST_NS = 1e9;
+const NS_PER_MS = 1e6;
 
 export interface SessionOwner {
   nowNs(): number;
@@ -30,6 +37,7 @@ export class Session implements Client {
   stream?: Stream;
   name?: string;
   readonly uid: number | null;
+  readonly access: Access | null;
   readonly #socket: Socket;
   readonly #owner: SessionOwner;
   readonly #reader = new LineReader(MAX_LINE_BYTES);
@@ -37,14 +45,22 @@ export class Session implements Client {
   #lineSinceNs = Number.NaN;
   #stuckSinceNs = Number.NaN;
   #farewellNs = Number.NaN;
+  /** What the client has taken beyond its share, when it had last. */
+  #debtNs = 0;
+  #debtAtNs = Number.NaN;
+  #isResting = false;
   #isGone = false;
   #isStreaming = false;
   /** What came and was not read, because the client does not read either. */
   #unread: Buffer | null = null;
 
-  /** @param uid whose process the peer is; null: not known */
-  constructor(socket: Socket, owner: SessionOwner, uid: number | null = null) {
+  /**
+   * @param uid whose process the peer is; null: not known
+   * @param access null: everything, the peer is the gateway's owner
+   */
+  constructor(socket: Socket, owner: SessionOwner, uid: number | null = null, access: Access | null = null) {
     this.uid = uid;
+    this.access = access;
     this.#socket = socket;
     this.#owner = owner;
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
@@ -145,10 +161,11 @@ export class Session implements Client {
 
   /** The client has read what there was. */
   #goOn(): void {
+    if (this.#isStuck || this.#isResting) return;
     const unread = this.#unread;
     this.#unread = null;
     if (unread !== null) this.#read(unread);
-    if (!this.#isStuck) this.#socket.resume();
+    if (!this.#isStuck && !this.#isResting) this.#socket.resume();
   }
 
   get #isLeaving(): boolean {
@@ -161,7 +178,10 @@ export class Session implements Client {
     let ended = false;
     const taken = this.#reader.feed(chunk, (line) => {
       ended = true;
-      return this.#owner.onLine(line, this) && !this.#isStuck;
+      const beganNs = this.#owner.nowNs();
+      const goesOn = this.#owner.onLine(line, this);
+      if (isPaced(this.access)) this.#charge(beganNs);
+      return goesOn && !this.#isStuck && !this.#isResting;
     });
     if (this.#isGone || this.#isLeaving || this.#isStreaming) return;
     if (taken < 0) {
@@ -173,6 +193,24 @@ export class Session implements Client {
     this.#account(this.#reader.storedBytes);
     if (!this.#reader.isInLine) this.#lineSinceNs = Number.NaN;
     else if (!wasInLine || ended) this.#lineSinceNs = this.#owner.nowNs();
+  }
+
+  /** A request has been dealt with since: whoever asks for too much is not listened to for a while. */
+  #charge(beganNs: number): void {
+    const nowNs = this.#owner.nowNs();
+    if (!Number.isNaN(this.#debtAtNs)) {
+      this.#debtNs = Math.max(0, this.#debtNs - (beganNs - this.#debtAtNs) * SHARE);
+    }
+    this.#debtNs += nowNs - beganNs;
+    this.#debtAtNs = nowNs;
+    if (this.#debtNs < BURST_NS || this.#isGone || this.#isLeaving || this.#isStreaming) return;
+    this.#isResting = true;
+    this.#socket.pause();
+    const restNs = Math.min(LONGEST_REST_NS, this.#debtNs / SHARE);
+    setTimeout(() => {
+      this.#isResting = false;
+      this.#goOn();
+    }, restNs / NS_PER_MS).unref();
   }
 
   #account(bytes: number): void {

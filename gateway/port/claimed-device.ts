@@ -2,6 +2,9 @@ import { IngressDrop } from './ingress-drop.ts';
 import { countAddresses, type Netdev, setIpv6Disabled } from './netdev.ts';
 import { PortError } from './port-error.ts';
 
+/** What a device's frames are. */
+export type LinkKind = 'ethernet' | 'ip';
+
 /**
  * A device that belongs to a port: fit for it, and made so that the kernel neither sends over it by itself nor does anything
  * with what comes in.
@@ -12,8 +15,14 @@ export class ClaimedDevice {
   readonly #ipv6Before: string | null;
 
   /** @throws PortError; then nothing has changed */
-  constructor(name: string, device: Netdev) {
-    if (!device.isEthernet) throw new PortError('not-ethernet', `${name} is not an Ethernet device`);
+  constructor(name: string, device: Netdev, kind: LinkKind) {
+    if (kind === 'ethernet' && !device.isEthernet) {
+      const hint = device.isIp ? ` (it carries IP packets: ip:${name})` : '';
+      throw new PortError('not-ethernet', `${name} is not an Ethernet device${hint}`);
+    }
+    if (kind === 'ip' && !device.isIp) {
+      throw new PortError('not-ip', `${name} is not a device for bare IP packets, as tun and WireGuard are`);
+    }
     if (device.master !== 0) {
       throw new PortError(
         'enslaved',
@@ -43,6 +52,12 @@ export class ClaimedDevice {
   release(isReplaced: boolean): void {
     this.#drop.remove();
     if (!isReplaced) this.#restoreIpv6();
+  }
+
+  /** The device cannot be used after all: takes back what this claim changed, and no other one. */
+  undo(): void {
+    if (!this.#drop.wasThere) this.#drop.remove();
+    this.#restoreIpv6();
   }
 
   #restoreIpv6(): void {

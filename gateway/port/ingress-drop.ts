@@ -24,11 +24,14 @@ const PROGRAM = Uint8Array.of(0x00, 0, 0, 0, 0x44, 0x4c, 0x4f, 0x48, 0x06, 0, 0,
 export class IngressDrop {
   readonly #index: number;
   readonly #ownsQdisc: boolean;
+  /** It was there: another port's, or left behind by a crash. */
+  readonly wasThere: boolean;
 
   /** @throws PortError `guard-failed` */
   constructor(index: number) {
     this.#index = index;
     const isOurs = isPresent(index);
+    this.wasThere = isOurs;
     try {
       this.#ownsQdisc = makeQdisc(index) || isOurs;
       if (!isOurs) makeFilter(index);

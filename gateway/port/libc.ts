@@ -118,13 +118,13 @@ export class FramePointer {
   /** Of the slab; in an array, because a number of this size in a field could be allocated again and again. */
   readonly #base = new Float64Array(1);
 
-  /** Writes the address of frame `i`, or of its slot, as two words from `at` on. */
-  write(words: Uint32Array, at: number, batch: FrameBatch, i: number): void {
+  /** Writes the address of frame `i`, or of its slot, plus `skip` bytes, as two words from `at` on. */
+  write(words: Uint32Array, at: number, batch: FrameBatch, i: number, skip = 0): void {
     if (batch.slab !== this.#slab) {
       this.#slab = batch.slab;
       this.#base[0] = addressOf(batch.slab.bytes);
     }
-    const address = this.#base[0]! + batch.offset[i]!;
+    const address = this.#base[0]! + batch.offset[i]! + skip;
     words[at] = address;
     words[at + 1] = address / 0x1_0000_0000;
   }

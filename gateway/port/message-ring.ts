@@ -59,11 +59,11 @@ export class MessageRing {
     return this.#header + k * HEADER_ROOM;
   }
 
-  /** The frame of message `k` is frame `i` of the batch, or goes there: `length` bytes of it. */
-  point(k: number, batch: FrameBatch, i: number, length: number): void {
+  /** The frame of message `k` is frame `i` of the batch, or goes there: `length` bytes of it, from its byte `skip` on. */
+  point(k: number, batch: FrameBatch, i: number, length: number, skip = 0): void {
     const { words } = this.#memory;
     const at = (this.#vectors + k * VECTORS.bytes + VECTORS.frameBase) >> 2;
-    this.#pointer.write(words, at, batch, i);
+    this.#pointer.write(words, at, batch, i, skip);
     words[at + 2] = length;
   }
 

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { FrameBatch } from '../frame-batch.ts';
-import { ClaimedDevice } from './claimed-device.ts';
+import { ClaimedDevice, type LinkKind } from './claimed-device.ts';
 import { type Libc, libc } from './libc.ts';
 import { LinkWatch } from './link-watch.ts';
 import { findNetdev, isNetdevName, type Netdev } from './netdev.ts';
@@ -46,6 +46,7 @@ export abstract class NetdevPort<S extends DeviceSocket> implements LivePort {
   protected device: Netdev | null = null;
   /** Frames that this socket gave or refused to give. */
   protected taken = 0;
+  readonly #kind: LinkKind;
   readonly #openSocket: (device: Netdev) => S;
   readonly #linkWatch: LinkWatch;
   #claim: ClaimedDevice | null = null;
@@ -63,11 +64,18 @@ export abstract class NetdevPort<S extends DeviceSocket> implements LivePort {
    * @param openSocket opens the device, which is claimed; throws PortError
    * @throws PortError for a device that must not be a port, or without the right to use it
    */
-  constructor(name: string, clock: Clock, openSocket: (device: Netdev) => S, counters = new PortCounters()) {
+  constructor(
+    name: string,
+    clock: Clock,
+    openSocket: (device: Netdev) => S,
+    counters = new PortCounters(),
+    kind: LinkKind = 'ethernet',
+  ) {
     if (!isNetdevName(name)) throw new PortError('bad-name', `"${name}" cannot be the name of a network device`);
     this.name = name;
     this.clock = clock;
     this.counters = counters;
+    this.#kind = kind;
     this.libc = libc();
     this.#openSocket = openSocket;
     const device = findNetdev(name);
@@ -177,11 +185,11 @@ export abstract class NetdevPort<S extends DeviceSocket> implements LivePort {
 
   /** @throws PortError */
   #open(device: Netdev): void {
-    const claim = new ClaimedDevice(this.name, device);
+    const claim = new ClaimedDevice(this.name, device, this.#kind);
     try {
       this.socket = this.#openSocket(device);
     } catch (error) {
-      claim.release(false);
+      claim.undo();
       throw error;
     }
     this.#claim = claim;

@@ -11,6 +11,8 @@ const IFF = { up: 1, lowerUp: 0x10000 } as const;
 const AF_INET6 = 10;
 const RT_SCOPE_LINK = 253;
 const ARPHRD_ETHER = 1;
+/** Links whose frames are IP packets and nothing else: PPP's, RAWIP, and NONE, which tun and WireGuard say. */
+const ARPHRD_IP: readonly number[] = [512, 519, 0xfffe];
 /** A device's name has up to 15 bytes, no space and no slash (dev_valid_name). */
 const NAME = /^(?!\.{1,2}$)[^\s/:]{1,15}$/;
 
@@ -18,6 +20,8 @@ const NAME = /^(?!\.{1,2}$)[^\s/:]{1,15}$/;
 export interface Netdev {
   readonly index: number;
   readonly isEthernet: boolean;
+  /** Its frames are IP packets without a link header. */
+  readonly isIp: boolean;
   /** Administratively up, and it has a carrier. */
   readonly isUp: boolean;
   readonly mtu: number;
@@ -47,6 +51,7 @@ export function findNetdev(name: string): Netdev | null {
   return {
     index: view.getInt32(4, true),
     isEthernet: view.getUint16(2, true) === ARPHRD_ETHER,
+    isIp: ARPHRD_IP.includes(view.getUint16(2, true)),
     isUp: (flags & IFF.up) !== 0 && (flags & IFF.lowerUp) !== 0,
     mtu: number(found.get(IFLA.mtu)),
     master: number(found.get(IFLA.master)),

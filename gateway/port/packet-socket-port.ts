@@ -1,11 +1,12 @@
 import type { Clock } from '../clock.ts';
 import type { FrameBatch } from '../frame-batch.ts';
+import type { LinkKind } from './claimed-device.ts';
 import { ERRNO } from './libc.ts';
 import { MessageRing } from './message-ring.ts';
 import type { Netdev } from './netdev.ts';
 import { NetdevPort } from './netdev-port.ts';
 import type { PacketSocket } from './packet-socket.ts';
-import { PORT_COUNT } from './port-counters.ts';
+import { PORT_COUNT, PortCounters } from './port-counters.ts';
 import { superFrameHeaderLength, takeVnetHeader, VNET_HEADER_BYTES, writeVnetHeader } from './vnet-header.ts';
 
 const ETHERNET_BYTES = 14;
@@ -18,10 +19,19 @@ const MSG_DONTWAIT = 0x40;
 
 /** A device through an AF_PACKET socket: sends with sendmmsg, super-frames whole. */
 export abstract class PacketSocketPort<S extends PacketSocket> extends NetdevPort<S> {
+  /** Bytes at a frame's start that the link does not have. */
+  protected readonly skip: number;
   readonly #out: MessageRing;
 
-  constructor(name: string, clock: Clock, batchFrames: number, openSocket: (device: Netdev) => S) {
-    super(name, clock, openSocket);
+  constructor(
+    name: string,
+    clock: Clock,
+    batchFrames: number,
+    openSocket: (device: Netdev) => S,
+    kind: LinkKind = 'ethernet',
+  ) {
+    super(name, clock, openSocket, new PortCounters(), kind);
+    this.skip = kind === 'ip' ? ETHERNET_BYTES : 0;
     this.#out = new MessageRing(batchFrames, VNET_HEADER_BYTES, false);
   }
 
@@ -64,7 +74,7 @@ export abstract class PacketSocketPort<S extends PacketSocket> extends NetdevPor
   protected takeMessage(ring: MessageRing, k: number, batch: FrameBatch, i: number, slotBytes: number): void {
     const tag = ring.strippedTag(k);
     const shift = tag === 0 ? 0 : TAG_BYTES;
-    const whole = ring.lengthOf(k) - VNET_HEADER_BYTES + shift;
+    const whole = ring.lengthOf(k) - VNET_HEADER_BYTES + shift + this.skip;
     const length = whole < slotBytes ? whole : slotBytes;
     const offset = batch.offset[i]!;
     if (tag !== 0) {
@@ -72,7 +82,7 @@ export abstract class PacketSocketPort<S extends PacketSocket> extends NetdevPor
       bytes.copyWithin(offset + TAG_AT + TAG_BYTES, offset + TAG_AT, offset + length - TAG_BYTES);
       view.setUint32(offset + TAG_AT, tag);
     }
-    this.describe(batch, i, length, whole, ring.headers, ring.headerAt(k), shift);
+    this.describe(batch, i, length, whole, ring.headers, ring.headerAt(k), shift + this.skip);
   }
 
   /**
@@ -116,8 +126,8 @@ export abstract class PacketSocketPort<S extends PacketSocket> extends NetdevPor
       const i = from + k;
       // Of a super-frame's segments the kernel does not ask how long they become.
       if (batch.gsoType[i] !== 0 && this.#isTooLong(batch, i)) return k;
-      ring.point(k, batch, i, batch.length[i]!);
-      writeVnetHeader(batch, i, ring.headers, ring.headerAt(k));
+      ring.point(k, batch, i, batch.length[i]! - this.skip, this.skip);
+      writeVnetHeader(batch, i, ring.headers, ring.headerAt(k), this.skip);
     }
     return room;
   }

@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { FrameBatch } from '../frame-batch.ts';
+import type { LinkKind } from './claimed-device.ts';
 import { ERRNO } from './libc.ts';
 import { MessageRing } from './message-ring.ts';
 import { PacketSocket } from './packet-socket.ts';
@@ -35,9 +36,9 @@ export class PacketPort extends PacketSocketPort<PacketSocket> {
    * @param name the device's name
    * @throws PortError for a device that must not be a port, or without the right to use it
    */
-  constructor(name: string, clock: Clock, options: PacketPortOptions = {}) {
+  constructor(name: string, clock: Clock, options: PacketPortOptions = {}, kind: LinkKind = 'ethernet') {
     const { batchFrames, receiveBufferBytes, qdiscBypass } = { ...PACKET_DEFAULTS, ...options };
-    super(name, clock, batchFrames, ({ index }) => new PacketSocket(index, receiveBufferBytes, qdiscBypass));
+    super(name, clock, batchFrames, ({ index }) => new PacketSocket(index, receiveBufferBytes, qdiscBypass), kind);
     this.#in = new MessageRing(batchFrames, VNET_HEADER_BYTES, true);
   }
 
@@ -57,7 +58,7 @@ export class PacketPort extends PacketSocketPort<PacketSocket> {
     if (socket === null || room <= 0) return 0;
     const ring = this.#in;
     for (let k = 0; k < room; k++) {
-      ring.point(k, batch, from + k, slotBytes);
+      ring.point(k, batch, from + k, slotBytes - this.skip, this.skip);
       ring.offerControl(k);
     }
     for (let errors = 0; errors < MAX_ERRORS; errors++) {

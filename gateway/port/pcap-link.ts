@@ -29,6 +29,7 @@ export class PcapLink implements DeviceSocket {
   #child: ChildProcess | null = null;
   #why: string | null = null;
   #deviceIsUp = false;
+  #isWatched = false;
   #backOffMs: number = BACK_OFF_MS.first;
   #timer: NodeJS.Timeout | null = null;
   #closed = false;
@@ -79,8 +80,13 @@ export class PcapLink implements DeviceSocket {
 
   watch(ready: () => void): { close(): void } {
     this.stream.onReady = ready;
-    this.stream.setReading(true);
-    return { close: () => this.stream.setReading(false) };
+    this.#setWatched(true);
+    return { close: () => this.#setWatched(false) };
+  }
+
+  /** Tells that more may be there, as a device's own socket would: a stream tells of what comes only. */
+  goOn(): void {
+    if (this.#isWatched) this.stream.setReading(true);
   }
 
   clearError(): void {
@@ -93,6 +99,11 @@ export class PcapLink implements DeviceSocket {
     this.#child?.kill('SIGKILL');
     this.stream.close();
     rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  #setWatched(isWatched: boolean): void {
+    this.#isWatched = isWatched;
+    this.stream.setReading(isWatched);
   }
 
   #start(): void {
@@ -120,8 +131,9 @@ export class PcapLink implements DeviceSocket {
       this.#child = null;
       if (this.#closed) return;
       this.restarts++;
-      const last = said.trim().split('\n').at(-1);
-      this.#why = `the pcap process ended: ${failed ?? (last || (signal ?? `exit code ${code}`))}`;
+      // libpcap warns of devices without addresses, which ports have to be.
+      const last = said.split('\n').findLast((line) => line !== '' && !line.startsWith('Warning: '));
+      this.#why = `the pcap process ended: ${failed ?? last ?? signal ?? `exit code ${code}`}`;
       this.#timer = setTimeout(() => {
         this.#timer = null;
         this.#start();

@@ -68,6 +68,7 @@ export class PcapPort extends NetdevPort<PcapLink> {
         moveFrame(batch, i, from + kept);
         kept++;
       }
+      if (count === max) socket.goOn();
       if (kept > 0 || count === 0) return kept;
     }
   }

@@ -7,6 +7,7 @@ export type PortErrorCode =
   | 'enslaved'
   | 'has-addresses'
   | 'not-ethernet'
+  | 'not-ip'
   | 'several-queues'
   | 'guard-failed'
   | 'bad-name'

@@ -83,12 +83,13 @@ export class ReceiveRing {
     return this.#words[(this.#at + HEADER.length) >> 2]!;
   }
 
-  /** The VLAN tag that the kernel took out of the frame, TPID in the upper 16 bits; 0: none. */
+  /** The VLAN tag that the kernel took out of the frame, TPID in the upper 16 bits of 32, signed; 0: none. */
   get tag(): number {
     if ((this.#status & STATUS.vlan) === 0) return 0;
     const hasTpid = (this.#status & STATUS.vlanTpid) !== 0;
     const tpid = hasTpid ? this.view.getUint16(this.#at + HEADER.tpid, true) : DEFAULT_TPID;
-    return ((tpid << 16) | this.view.getUint16(this.#at + HEADER.tci, true)) >>> 0;
+    // An unsigned number of this size would be allocated.
+    return (tpid << 16) | this.view.getUint16(this.#at + HEADER.tci, true);
   }
 
   release(): void {

@@ -68,7 +68,7 @@ export class RingPort extends PacketSocketPort<RingSocket> {
       copyBytes(ring.view, start, view, offset, length);
     } else {
       copyBytes(ring.view, start, view, offset, TAG_AT);
-      view.setUint32(offset + TAG_AT, tag);
+      view.setInt32(offset + TAG_AT, tag);
       copyBytes(ring.view, start + TAG_AT, view, offset + TAG_AT + TAG_BYTES, length - TAG_AT - TAG_BYTES);
     }
     this.describe(batch, i, length, ring.wireLength + shift, ring.view, start - VNET_HEADER_BYTES, shift);

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import { IpPort } from './ip.ts';
 import { PacketPort } from './packet.ts';
 import { PcapPort } from './pcap.ts';
 import type { LivePort } from './port.ts';
@@ -8,7 +9,7 @@ import { type StreamAddress, StreamPort } from './stream.ts';
 import { TapPort } from './tap.ts';
 import { XdpPort } from './xdp.ts';
 
-const BACKENDS = ['packet', 'ring', 'xdp', 'tap', 'pcap', 'stream', 'stream-listen', 'stream-connect'] as const;
+const BACKENDS = ['packet', 'ring', 'xdp', 'tap', 'pcap', 'ip', 'stream', 'stream-listen', 'stream-connect'] as const;
 export type Backend = (typeof BACKENDS)[number];
 
 /** What may stand behind the device of an `xdp` port. */
@@ -46,6 +47,7 @@ export function parsePortSpec(text: string): PortSpec {
 
 function xdpSpec(text: string, arg: string): PortSpec {
   const [device, ...options] = arg.split(',');
+  if (device === '') throw new PortError('bad-name', `'${text}': what is behind 'xdp:' is missing`);
   const unknown = options.find((option) => !(XDP_OPTIONS as readonly string[]).includes(option));
   if (unknown !== undefined) {
     throw new PortError('bad-name', `'${text}': an xdp port has no '${unknown}', only ${XDP_OPTIONS.join(', ')}`);
@@ -71,6 +73,8 @@ export function openPort({ backend, arg, options = [] }: PortSpec, clock: Clock)
     }
     case 'pcap':
       return new PcapPort(arg, clock);
+    case 'ip':
+      return new IpPort(arg, clock);
     case 'tap':
       return new TapPort(arg, clock);
     case 'stream':

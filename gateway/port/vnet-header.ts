@@ -68,8 +68,11 @@ export function checksumField(batch: FrameBatch, i: number): number {
   return batch.l4Start[i]! + (isUdpSuperFrame(batch.gsoType[i]!) ? UDP_CSUM_OFFSET : TCP_CSUM_OFFSET);
 }
 
-/** Writes the header of frame `i`: zeros, or for a super-frame what makes it one. */
-export function writeVnetHeader(batch: FrameBatch, i: number, header: DataView, at: number): void {
+/**
+ * Writes the header of frame `i`: zeros, or for a super-frame what makes it one.
+ * @param skip bytes of the frame that are not sent
+ */
+export function writeVnetHeader(batch: FrameBatch, i: number, header: DataView, at: number, skip = 0): void {
   const gsoType = batch.gsoType[i]!;
   if (gsoType === GSO.none) {
     for (let byte = 0; byte < VNET_HEADER_BYTES; byte += 2) header.setUint16(at + byte, 0);
@@ -78,8 +81,8 @@ export function writeVnetHeader(batch: FrameBatch, i: number, header: DataView, 
   const l4Start = batch.l4Start[i]!;
   header.setUint8(at + AT.flags, l4Start > 0 ? NEEDS_CSUM : 0);
   header.setUint8(at + AT.gsoType, gsoType);
-  header.setUint16(at + AT.headerLength, superFrameHeaderLength(batch, i), true);
+  header.setUint16(at + AT.headerLength, superFrameHeaderLength(batch, i) - skip, true);
   header.setUint16(at + AT.gsoSize, batch.gsoSize[i]!, true);
-  header.setUint16(at + AT.csumStart, l4Start, true);
+  header.setUint16(at + AT.csumStart, l4Start > 0 ? l4Start - skip : 0, true);
   header.setUint16(at + AT.csumOffset, l4Start > 0 ? checksumField(batch, i) - l4Start : 0, true);
 }

@@ -29,6 +29,11 @@ export interface DriverOptions {
   readonly heldFrames: () => Promise<number>;
   readonly standby: Address;
   readonly pace: Pace;
+  /**
+   * The machine runs while it is copied, and is paused for the last part only; else it is paused all the time. Null: live under KVM only,
+   * for QEMU's emulator may lose pages that are written while it copies.
+   */
+  readonly isLive: boolean | null;
   /** How long the gateway lets data pass without a word of the driver. */
   readonly leaseMs: number;
   /** How long the standby may be silent; then the driver asks the gateway for nothing more, until it is back. */
@@ -77,6 +82,7 @@ export class CheckpointDriver {
   #link: StandbyLink | null = null;
   #relay: ImageRelay | null = null;
   #beat: NodeJS.Timeout | null = null;
+  #isLive = false;
   #isStopping = false;
   /** The machine said that it was told to end. */
   #isEnding = false;
@@ -172,7 +178,9 @@ export class CheckpointDriver {
     void qmp.closed.then(() => this.#wake());
     await allowMigrations(qmp, this.#options.downtimeLimitMs);
     // A driver before this one may have been killed in the middle. What it had not confirmed does not count.
-    await runOn(qmp);
+    const { isLive } = this.#options;
+    this.#isLive = isLive ?? (await qmp.execute<{ readonly enabled: boolean }>('query-kvm')).enabled;
+    await runOn(qmp, !this.#isLive);
   }
 
   /** A VM that has gone on there must not go on here, too: asked before anything is asked of the gateway. */
@@ -281,7 +289,7 @@ export class CheckpointDriver {
     let isSealed = false;
     let mayBeComplete = false;
     try {
-      const migration = await Migration.start(qmp, relay.uri);
+      const migration = await Migration.start(qmp, relay.uri, this.#isLive);
       await migration.stopped;
       const stoppedAt = performance.now();
       const sealing = Promise.all([gateway.seal(), disk?.seal(checkpoint)]);
@@ -311,7 +319,7 @@ export class CheckpointDriver {
     } catch (error) {
       relay.cut();
       if (qmp.isClosed) throw error;
-      await runOn(qmp);
+      await runOn(qmp, !this.#isLive);
       const isTorn = error instanceof RequestError && error.code === 'image-torn';
       const isOver =
         error instanceof MigrationError || (error instanceof QmpError && error.code === 'refused') || isTorn;

@@ -20,7 +20,7 @@ export async function allowMigrations(qmp: QmpClient, downtimeLimitMs: number): 
   await qmp.execute('migrate-set-parameters', { 'max-bandwidth': NO_LIMIT, 'downtime-limit': downtimeLimitMs });
 }
 
-/** A copy of the machine's state on its way to `uri`, while the machine runs; its last part goes while it is paused. */
+/** A copy of the machine's state on its way to `uri`: live, while the machine runs, but for its last part; or all while it is paused. */
 export class Migration {
   /** The machine is paused: it sends no frame from now on, until `resume`. Rejects where the copy fails before. */
   readonly stopped: Promise<void>;
@@ -61,10 +61,14 @@ export class Migration {
     this.completed.catch(() => {});
   }
 
-  /** @throws QmpError where it cannot begin */
-  static async start(qmp: QmpClient, uri: string): Promise<Migration> {
+  /**
+   * @param isLive false: the machine is paused before anything is copied
+   * @throws QmpError where it cannot begin
+   */
+  static async start(qmp: QmpClient, uri: string, isLive: boolean): Promise<Migration> {
     const migration = new Migration(qmp);
     try {
+      if (!isLive) await qmp.execute('stop');
       await qmp.execute('migrate', { uri });
       return migration;
     } catch (error) {
@@ -76,7 +80,7 @@ export class Migration {
   /** Lets the machine run on, whatever became of the copy. @throws QmpError where it is gone */
   async resume(): Promise<void> {
     this.#finish();
-    await runOn(this.#qmp);
+    await runOn(this.#qmp, true);
   }
 }
 
@@ -89,20 +93,22 @@ const ON_ITS_WAY: readonly unknown[] = ['setup', 'active', 'pre-switchover', 'de
 
 /**
  * Lets a machine run on that a copy has paused, or may have: a copy under way is cancelled. `cont` is refused for a moment after
- * the copy has completed, until QEMU has put it away; a machine that is paused for another reason is left as it is.
+ * the copy has completed, until QEMU has put it away.
+ * @param alsoPaused a machine that is paused for another reason runs on, too
  * @returns whether the machine had to be told
  * @throws QmpError where the machine is gone
  */
-export async function runOn(qmp: QmpClient, timeoutMs = 10_000): Promise<boolean> {
+export async function runOn(qmp: QmpClient, alsoPaused: boolean, timeoutMs = 10_000): Promise<boolean> {
   const end = performance.now() + timeoutMs;
   for (;;) {
     const { status } = await qmp.execute<{ readonly status: string }>('query-status');
-    if (status === 'postmigrate') {
+    const copy = await qmp.execute<{ readonly status?: string }>('query-migrate');
+    const isUnderWay = ON_ITS_WAY.includes(copy.status);
+    if (status === 'postmigrate' || (alsoPaused && status === 'paused' && !isUnderWay)) {
       await qmp.execute('cont');
       return true;
     }
-    const copy = await qmp.execute<{ readonly status?: string }>('query-migrate');
-    if (status !== 'finish-migrate' && !ON_ITS_WAY.includes(copy.status)) return false;
+    if (status !== 'finish-migrate' && !isUnderWay) return false;
     // A copy that has all but completed completes; another one ends here.
     if (copy.status === 'setup' || copy.status === 'active') await qmp.execute('migrate_cancel');
     if (performance.now() > end)

@@ -16,7 +16,7 @@ import type { StandbyMachine } from './standby-machine.ts';
 export interface StandbyOptions {
   readonly vm: string;
   readonly store: ImageStore;
-  readonly machine: StandbyMachine;
+  readonly machine: Machine;
   readonly ports: PortSwitch;
   /** Once it goes on here its frames pass, although nobody protects it; else control frames wait until somebody does. */
   readonly goesOnUnprotected: boolean;
@@ -26,6 +26,9 @@ export interface StandbyOptions {
   readonly fence: (() => Promise<void>) | null;
   readonly onEvent: (event: StandbyEvent) => void;
 }
+
+/** Where the VM goes on. */
+export type Machine = Pick<StandbyMachine, 'state' | 'pid' | 'qmp' | 'onExit' | 'load' | 'run' | 'stop'>;
 
 export type StandbyEvent =
   | { readonly event: 'driver'; readonly is: 'there' | 'away' | 'replaced'; readonly term?: number }
@@ -161,7 +164,8 @@ export class Standby {
       this.#become('ended', why);
       return;
     }
-    this.failover(`the driver says: ${why}`, true).catch(() => {});
+    // The driver gets its answer before it is hung up on.
+    setImmediate(() => this.failover(`the driver says: ${why}`, true).catch(() => {}));
   }
 
   /** The connection of a driver has ended; another may come in its place. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { errorsOf, withVm } from '../support/config.ts';
 
 const MAPPING = 'replicated, inside, outside, ports, rules, buffer, pacing, overflow or announce';
-const KEYS = 'control, state, metrics, log or vms';
+const KEYS = 'control, listen, state, metrics, log or vms';
 const LONG = 'x'.repeat(107);
 const WHY_LOOPBACK =
   'metrics tell who talks to the VM and are served without a password: only this machine may read them';
@@ -174,7 +174,7 @@ const WRONG: readonly (readonly [string, string, readonly string[]])[] = [
       .replace('tap0', 'pocket:eth0')
       .replace('eth0\n ', 'a-much-too-long-name\n '),
     [
-      "h.yaml:4:13: 'pocket:a-much-too-long-name': there is no port 'pocket', only packet, tap, stream, stream-listen, stream-connect",
+      "h.yaml:4:13: 'pocket:a-much-too-long-name': there is no port 'pocket', only packet, ring, xdp, tap, pcap, ip, stream, stream-listen, stream-connect",
       "h.yaml:6:16: 'x' is no address: expected unix:PATH or tcp:HOST:PORT",
       "h.yaml:6:37: 'tap:': what is behind 'tap:' is missing",
     ],

@@ -8,12 +8,13 @@ import { parsed, withVm } from '../support/config.ts';
 import { temporaryFolder } from '../support/run-cli.ts';
 
 const folder = temporaryFolder();
-const KEYS = 'control, state, metrics, log or vms';
+const KEYS = 'control, listen, state, metrics, log or vms';
 
 describe('a configuration file', () => {
   it('with one VM gets a default for everything that it does not say', () => {
     expect(parsed(withVm({}))).toEqual({
       control: '/run/c',
+      listen: [],
       stateDir: '/run/c.state',
       metrics: null,
       log: { level: 'info', format: 'auto' },
@@ -58,6 +59,7 @@ vms:
 `;
     expect(parsed(text, '/etc/holdfast/h.yaml')).toEqual({
       control: '/etc/holdfast/run/control',
+      listen: [],
       stateDir: '/etc/state',
       metrics: { host: '::1', port: 9464 },
       log: { level: 'debug', format: 'json' },

@@ -19,6 +19,7 @@ describe('one VM by options', () => {
   it('is vm0 with a default for everything', () => {
     expect(configFromFlags(PORTS)).toEqual({
       control: '/c',
+      listen: [],
       stateDir: '/c.state',
       metrics: null,
       log: CONFIG_DEFAULTS.log,
@@ -53,6 +54,7 @@ describe('one VM by options', () => {
     });
     expect(config).toEqual({
       control: 'run/control',
+      listen: [],
       stateDir: 'state',
       metrics: { host: '127.0.0.1', port: 0 },
       log: { level: 'warn', format: 'pretty' },

@@ -93,6 +93,7 @@ beforeEach(async () => {
   const log = { ...SILENT, warn: (_: object, message: string) => warnings.push(message) };
   const config = {
     control: socketAt('control'),
+    listen: [],
     stateDir: socketAt('state'),
     metrics: null,
     log: { level: 'info', format: 'json' },

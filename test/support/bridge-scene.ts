@@ -47,6 +47,7 @@ export class BridgeScene {
   state(): unknown {
     const commands = new SystemCommands();
     const ask = (...words: readonly [string, ...string[]]) => commands.ask(words[0], ...words.slice(1));
+    const names = (ask('ip', '-j', 'link', 'show') as { ifname: string }[]).map(({ ifname }) => ifname);
     return {
       links: steady(ask('ip', '-d', '-j', 'link', 'show')),
       addresses: addresses(ask('ip', '-j', 'addr', 'show')),
@@ -54,7 +55,7 @@ export class BridgeScene {
       ports: ask('bridge', '-d', '-j', 'link', 'show'),
       ...this.entries(),
       settings: lines(this.run('sysctl', '-a', '--pattern', '^net\\.ipv[46]\\.conf\\.')),
-      offloads: this.run('sh', '-c', 'for one in /sys/class/net/tap*; do ethtool -k "${one##*/}"; done'),
+      offloads: names.filter((name) => name.startsWith('tap')).map((name) => this.run('ethtool', '-k', name)),
     };
   }
 

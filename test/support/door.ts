@@ -140,7 +140,10 @@ export class CodecDoor implements Door {
     if ('error' in decoded) return encodeError(decoded.id ?? null, decoded.error);
     const { method, params, id } = decoded.request;
     try {
-      return encodeResult(id ?? null, this.#methods.call(method, params, { kinds: new Set(), isGone: false }));
+      return encodeResult(
+        id ?? null,
+        this.#methods.call(method, params, { kinds: new Set(), isGone: false, access: null }),
+      );
     } catch (error) {
       if (error instanceof RequestError) return encodeError(id ?? null, error);
       throw error;

@@ -30,12 +30,17 @@ const BOOT_TIMEOUT_MS = 90_000;
 /** Why no guest can be run here; null where one can. Makes its file system where that is not there yet. */
 export function noGuestReason(): string | null {
   if (spawnSync(QEMU, ['--version']).status !== 0) return `not installed: ${QEMU}`;
-  if (existsSync(files())) return null;
+  if (hasGuest()) return null;
   const { status, stderr } = spawnSync(join(SOURCES, 'make.sh'), [FOLDER], {
     encoding: 'utf8',
     timeout: MAKE_TIMEOUT_MS,
   });
   return status === 0 ? null : stderr.trim() || `no test guest within ${MAKE_TIMEOUT_MS / 1000} s`;
+}
+
+/** The guest has been made already: nothing is fetched. */
+export function hasGuest(): boolean {
+  return existsSync(files());
 }
 
 function files(): string {
@@ -86,7 +91,7 @@ export async function bootedGuest(): Promise<string> {
     await allowMigrations(qmp, 300);
     const made = join(folder, 'state');
     const stored = storedStream(join(folder, 'stream'), made);
-    const migration = await Migration.start(qmp, `unix:${join(folder, 'stream')}`);
+    const migration = await Migration.start(qmp, `unix:${join(folder, 'stream')}`, true);
     await migration.completed;
     qmp.close();
     child.kill('SIGKILL');

@@ -117,11 +117,12 @@ export class VmScene {
 
   /** Machine, gateways and standby. @param booted a state to go on from; see `bootedGuest` */
   async start(booted: string): Promise<void> {
+    // Machines wait for their gateways, which go there.
+    await this.#startMachine(booted);
     this.gateway = this.startGateway(0);
     await this.gateway.says('ready');
-    if (this.#options.takesOver === true) await this.startGateway(1).says('ready');
     await this.startStandby();
-    await this.#startMachine(booted);
+    if (this.#options.takesOver === true) await this.startGateway(1).says('ready');
   }
 
   /** `holdfast run` with its own link to the network, and to a machine in this place. */
@@ -162,6 +163,7 @@ export class VmScene {
       heldFrames: async () => (await host.call('status', {})).vms[0]!.heldFrames,
       standby: { path: this.path(`standby${this.place + 1}`) },
       pace: { kind: 'fixed', intervalMs: 25 },
+      isLive: null,
       leaseMs: 10_000,
       patienceMs: 10_000,
       downtimeLimitMs: 100,
@@ -178,12 +180,12 @@ export class VmScene {
 
   /** Waits for so many more checkpoints. */
   async commits(count: number): Promise<void> {
-    const wanted = this.driver!.status.committed + count;
-    await until(() => this.driver!.status.committed >= wanted, 'checkpoints', SLOW_MS).catch(() => {
+    const { committed } = this.driver!.status;
+    const isDone = () => this.driver!.status.committed >= committed + count;
+    await until(isDone, `${count} checkpoints`, SLOW_MS).catch((error) => {
+      const others = this.#running.map(({ stdout, stderr }) => `${stdout.slice(-1500)}\n${stderr.slice(-1500)}`);
       const told = JSON.stringify([this.driver?.status, this.events.slice(-5)]);
-      throw new Error(
-        `no ${count} checkpoints in ${SLOW_MS} ms: ${told}; ${this.standby.stderr} ${this.gateway.stderr.slice(-1000)}`,
-      );
+      throw new Error([error.message, told, ...others].join('\n'));
     });
   }
 

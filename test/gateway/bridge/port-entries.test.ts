@@ -86,15 +86,15 @@ test('settings of a port: what differs is set, one by one', () => {
   applyPortSettings(told, 'p', { ...wanted, cost: '2', isolated: 'off' }, wanted);
   applyPortSettings(told, 'p', { ...wanted, backup_port: 'q' }, wanted);
   expect(told.said).toEqual([
-    'ip link set dev p type bridge_slave cost 100',
     'ip link set dev p type bridge_slave isolated on',
+    'ip link set dev p type bridge_slave cost 100',
     'ip link set dev p type bridge_slave nobackup_port',
   ]);
   const fresh = new Told();
   applyPortSettings(fresh, 'p', null, wanted);
   expect(fresh.said.map((line) => line.replace('ip link set dev p type bridge_slave ', ''))).toEqual([
-    'cost 100',
     'isolated on',
+    'cost 100',
     'group_fwd_mask 0x4000',
   ]);
 });

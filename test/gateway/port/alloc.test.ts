@@ -3,8 +3,10 @@ import { slabOf } from '../../../classifier/slab.ts';
 import { FrameBatch } from '../../../gateway/frame-batch.ts';
 import { PacketPort } from '../../../gateway/port/packet.ts';
 import type { Port } from '../../../gateway/port/port.ts';
+import { RingPort } from '../../../gateway/port/ring.ts';
 import { TapPort } from '../../../gateway/port/tap.ts';
 import { GSO } from '../../../gateway/port/vnet-header.ts';
+import { XdpPort } from '../../../gateway/port/xdp.ts';
 import { leaveNetns, Netns, noNetnsReason } from '../../support/netns.ts';
 import { anyClock, frameOf } from './hands.ts';
 import { unfinishedFrame } from './internet.ts';
@@ -100,6 +102,22 @@ test('a packet port allocates nothing per frame, in neither direction', () => {
   const [near, far] = vethPorts();
   const calls = 2 * (FRAMES / BURST);
   expect(leastGrowth(near, far, mixed())).toBeLessThan(NOISE_BYTES + calls * CALL_BYTES);
+});
+
+test.each([
+  ['ring', 'from'],
+  ['ring', 'to'],
+  ['xdp', 'from'],
+  ['xdp', 'to'],
+] as const)('a port that reads shared memory allocates nothing per frame: %s, %s it', (backEnd, direction) => {
+  netns.veth('near', netns, 'far');
+  const near = backEnd === 'ring' ? new RingPort('near', anyClock()) : new XdpPort('near', anyClock());
+  const far = new PacketPort('far', anyClock());
+  ports = [near, far];
+  const [from, to] = direction === 'from' ? [near, far] : [far, near];
+  // Super-frames would cost a ring a system call each.
+  const calls = 4 * (FRAMES / BURST);
+  expect(leastGrowth(from, to, batchOf([PLAIN, TAGGED]))).toBeLessThan(NOISE_BYTES + calls * CALL_BYTES);
 });
 
 test('the measurement sees what is allocated: one small object per frame', () => {

@@ -1,0 +1,157 @@
+/** The deploy guide's commands, run as they are written, and the files that it installs. */
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Netns, noNetnsReason } from '../support/netns.ts';
+import { withoutPrograms } from '../support/programs.ts';
+import { HOLDFAST, temporaryFolder } from '../support/run-cli.ts';
+
+const DEPLOY = fileURLToPath(new URL('../../gateway/deploy/', import.meta.url));
+const GUIDE = readFileSync(`${DEPLOY}README.md`, 'utf8');
+const folder = temporaryFolder();
+
+/** @returns the commands of a way to deploy, in the order of the guide */
+function commands(way: string): string[] {
+  return [...GUIDE.matchAll(/^```sh (\w+)\n([\s\S]*?)^```$/gm)]
+    .filter(([, name]) => name === way)
+    .flatMap(([, , text]) => text!.replaceAll('\\\n', ' ').trimEnd().split('\n'));
+}
+
+describe('the guide', () => {
+  const reason = noNetnsReason('mount');
+  let netns: Netns;
+
+  beforeEach(({ skip }) => {
+    skip(reason !== null, reason ?? '');
+    netns = new Netns('deploy');
+  });
+  afterEach(() => netns?.delete());
+
+  /**
+   * Runs a way's commands in a shell, on a machine with `eth1`, and then what is asked of it. What does not end by itself goes on in
+   * the background: the gateway until it is ready. Folders of the system that commands write to are the shell's own.
+   */
+  function follow(way: string, ...questions: readonly string[]): string {
+    const bin = folder.path('bin');
+    mkdirSync(bin, { recursive: true });
+    folder.write('bin/holdfast', `#!/bin/sh\nexec '${process.execPath}' '${HOLDFAST}' "$@"\n`);
+    chmodSync(`${bin}/holdfast`, 0o755);
+    const log = folder.path(`${way}.log`);
+    const running = (command: string) =>
+      command.startsWith('holdfast run')
+        ? [`${command} > ${log} 2>&1 &`, 'gateway=$!', `wait_for grep -q ^ready ${log}`]
+        : command.startsWith('qemu-system')
+          ? [`${command} &`, 'vm=$!']
+          : [command];
+    const script = [
+      'set -eu',
+      'gateway= vm=',
+      "trap 'for pid in $vm $gateway; do kill $pid; wait $pid || true; done' EXIT",
+      `wait_for() { end=$(($(date +%s)+60)); until "$@"; do [ $(date +%s) -lt $end ] || { cat ${log}; exit 9; }; sleep 0.1; done; }`,
+      'mkdir -p /run/holdfast',
+      'mount -t tmpfs tmpfs /run/holdfast',
+      'mount -t tmpfs tmpfs /run/netns',
+      `PATH=${bin}:$PATH`,
+      'ip link add eth1 type veth peer name wire',
+      'ip link set eth1 up; ip link set wire up',
+      ...commands(way).flatMap(running),
+      ...questions,
+    ].join('\n');
+    return netns.run('sh', '-c', script);
+  }
+
+  test('a VM on a bridge', { timeout: 180_000 }, () => {
+    const said = follow('bridge', 'ip -br link show master br0', 'ls /run/holdfast/bridge');
+    expect(said).toContain('tap0 is attached to br0 through hf-tap0');
+    expect(said).toMatch(/outside .*hf-tap0/);
+    expect(said).toMatch(/tap0 is detached, it is in br0\ntap0 .*\n$/);
+  });
+
+  test('plain QEMU', { timeout: 180_000 }, ({ skip }) => {
+    const missing = withoutPrograms('qemu-system-x86_64');
+    skip(missing !== null, missing ?? '');
+    const isUp =
+      'is_up() { holdfast status --json | grep -q \'"side":"inside","name":"[^"]*","backend":"stream","link":"up"\'; }';
+    expect(follow('stream', isUp, 'wait_for is_up', 'echo the VM is connected')).toContain('the VM is connected');
+  });
+
+  test('a container', { timeout: 180_000 }, () => {
+    const said = follow(
+      'container',
+      'ip addr add 192.0.2.1/24 dev wire',
+      'ip netns exec web ping -c 1 -w 30 192.0.2.1',
+    );
+    expect(said).toContain('1 received');
+  });
+
+  test('every command line of it is run here, or is about installing', () => {
+    const ways = [...GUIDE.matchAll(/^```(\S*)(?: (\w+))?$/gm)]
+      .filter(([line]) => line !== '```')
+      .map(([line]) => line.slice(3));
+    expect(new Set(ways)).toEqual(new Set(['sh bridge', 'sh stream', 'sh container', 'sh', 'xml']));
+  });
+});
+
+describe('the libvirt hook', () => {
+  const xml = `<domain type='kvm' id='3'>
+  <name>web</name>
+  <devices>
+    <interface type='bridge'>
+      <mac address='52:54:00:00:00:01'/>
+      <source bridge='br0'/>
+      <target dev='web-tap'/>
+    </interface>
+    <interface type="network"><source network="default" bridge="virbr0"/><target dev="web-net"/></interface>
+    <interface type='user'><target dev='nothing'/></interface>
+  </devices>
+</domain>`;
+
+  /** @returns exit code, and what `holdfast` was called with */
+  function hook(guest: string, operation: string, input: string, exitCode = 0): [number | null, string] {
+    const calls = folder.write('calls', '');
+    folder.write('guests', 'db\nweb\n');
+    const path = folder.path('hooked');
+    mkdirSync(path, { recursive: true });
+    folder.write('hooked/holdfast', `#!/bin/sh\necho "$@" >> ${calls}\nexit ${exitCode}\n`);
+    chmodSync(`${path}/holdfast`, 0o755);
+    const env = { ...process.env, PATH: `${path}:${process.env.PATH}`, HOLDFAST_GUESTS: folder.path('guests') };
+    const { status } = spawnSync(`${DEPLOY}libvirt-qemu-hook.sh`, [guest, operation, 'begin', '-'], { env, input });
+    return [status, readFileSync(calls, 'utf8')];
+  }
+
+  test('attaches when the guest has started, and detaches when it is gone', () => {
+    const attached = 'bridge attach --vm-tap web-tap --bridge br0\nbridge attach --vm-tap web-net --bridge virbr0\n';
+    expect(hook('web', 'started', xml)).toEqual([0, attached]);
+    expect(hook('web', 'release', xml)).toEqual([
+      0,
+      'bridge detach --vm-tap web-tap\nbridge detach --vm-tap web-net\n',
+    ]);
+  });
+
+  test('has nothing to do with other guests and other operations', () => {
+    for (const [guest, operation] of [
+      ['we', 'started'],
+      ['web.', 'release'],
+      ['web', 'prepare'],
+      ['web', 'migrate'],
+    ] as const) {
+      expect(hook(guest, operation, xml), `${guest} ${operation}`).toEqual([0, '']);
+    }
+  });
+
+  test('ends the start of a guest that cannot be protected; a failure does not keep it from cleaning up', () => {
+    expect(hook('web', 'started', xml, 1)).toEqual([1, 'bridge attach --vm-tap web-tap --bridge br0\n']);
+    expect(hook('web', 'started', '<domain/>')).toEqual([1, '']);
+    expect(hook('web', 'release', xml, 1)[1].split('\n')).toHaveLength(3);
+  });
+});
+
+test('the systemd unit is valid', ({ skip }) => {
+  const missing = withoutPrograms('systemd-analyze');
+  skip(missing !== null, missing ?? '');
+  const { status, stdout, stderr } = spawnSync('systemd-analyze', ['verify', `${DEPLOY}holdfast.service`], {
+    encoding: 'utf8',
+  });
+  expect([status, stdout, stderr]).toEqual([0, '', '']);
+});

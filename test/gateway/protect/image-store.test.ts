@@ -1,0 +1,121 @@
+import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { ImageStore, TornImageError } from '../../../gateway/protect/image-store.ts';
+import { temporaryFolder } from '../../support/run-cli.ts';
+import { runs, SEED } from '../../support/runs.ts';
+
+const folders = temporaryFolder();
+let made = 0;
+
+function newFolder(): string {
+  return folders.path(`images${made++}`);
+}
+
+async function put(store: ImageStore, term: number, epoch: number, text: string): Promise<void> {
+  const bytes = Buffer.from(text);
+  store.begin({ term, epoch });
+  store.write(bytes.subarray(0, 2));
+  store.write(bytes.subarray(2));
+  await store.end({ term, epoch }, bytes.length, crc32(bytes));
+}
+
+function newestText(store: ImageStore): string | null {
+  return store.newest === null ? null : readFileSync(store.newest.path, 'latin1');
+}
+
+it('keeps the last complete image, also where the next one is shorter', async () => {
+  const store = new ImageStore(newFolder());
+  expect(store.newest).toBeNull();
+  await put(store, 1, 1, 'the first one');
+  await put(store, 1, 2, 'second');
+  await put(store, 1, 3, '3rd');
+  expect(store.newest).toMatchObject({ term: 1, epoch: 3, bytes: 3 });
+  expect(newestText(store)).toBe('3rd');
+});
+
+it('refuses an image that is shorter than its sender says, damaged, or another one, and keeps the one before', async () => {
+  const store = new ImageStore(newFolder(), true);
+  await put(store, 1, 1, 'whole');
+  for (const [epoch, bytes, crc] of [
+    [2, 5, crc32(Buffer.from('torn'))],
+    [2, 4, crc32(Buffer.from('tarn'))],
+    [3, 4, crc32(Buffer.from('torn'))],
+  ] as const) {
+    store.begin({ term: 1, epoch: 2 });
+    store.write(Buffer.from('torn'));
+    await expect(store.end({ term: 1, epoch }, bytes, crc)).rejects.toThrow(TornImageError);
+  }
+  await expect(store.end({ term: 1, epoch: 2 }, 0, 0)).rejects.toThrow(TornImageError);
+  expect(store.newest?.epoch).toBe(1);
+  expect(newestText(store)).toBe('whole');
+});
+
+it('finds its image again after the process was killed, whatever else lies there', async () => {
+  const folder = newFolder();
+  const store = new ImageStore(folder);
+  await put(store, 2, 7, 'seven');
+  store.begin({ term: 2, epoch: 8 });
+  store.write(Buffer.from('eig'));
+  writeFileSync(join(folder, '9.9.4.00000000.image'), 'fake');
+  writeFileSync(join(folder, '1.3.5.12345678.image'), 'older');
+  const again = new ImageStore(folder);
+  expect(again.newest).toMatchObject({ term: 2, epoch: 7 });
+  expect(newestText(again)).toBe('seven');
+  expect(readdirSync(folder).filter((name) => name.endsWith('.image'))).toHaveLength(1);
+});
+
+it('does not count an image that lost its end', async () => {
+  const folder = newFolder();
+  const store = new ImageStore(folder);
+  await put(store, 1, 1, 'whole');
+  truncateSync(store.newest!.path, 3);
+  expect(new ImageStore(folder).newest).toBeNull();
+});
+
+it('forgets what is of no use any more', async () => {
+  const folder = newFolder();
+  const store = new ImageStore(folder);
+  await put(store, 1, 1, 'whole');
+  store.forget();
+  expect(store.newest).toBeNull();
+  store.close();
+  expect(readdirSync(folder)).toEqual([]);
+});
+
+it('never has another newest image than the last complete one, in any order of things', async () => {
+  const step = fc.oneof(
+    fc.record({ kind: fc.constant('put' as const), text: fc.string({ minLength: 1, maxLength: 20 }) }),
+    fc.record({ kind: fc.constantFrom('abandon' as const, 'begin' as const, 'torn' as const, 'restart' as const) }),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 12 }), async (steps) => {
+      const folder = newFolder();
+      let store = new ImageStore(folder);
+      let last: string | null = null;
+      let epoch = 0;
+      for (const one of steps) {
+        epoch++;
+        if (one.kind === 'put') {
+          const bytes = Buffer.from(one.text);
+          store.begin({ term: 1, epoch });
+          store.write(bytes);
+          await store.end({ term: 1, epoch }, bytes.length, crc32(bytes));
+          last = bytes.toString('latin1');
+        } else if (one.kind === 'restart') {
+          store = new ImageStore(folder);
+        } else if (one.kind === 'abandon') {
+          store.abandon();
+        } else {
+          store.begin({ term: 1, epoch });
+          store.write(Buffer.from('half of something'));
+          if (one.kind === 'torn') await store.end({ term: 1, epoch }, 99, 0).catch(() => {});
+        }
+        expect(newestText(store)).toBe(last);
+      }
+    }),
+    { numRuns: runs(30), ...SEED },
+  );
+});

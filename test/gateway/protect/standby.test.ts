@@ -1,0 +1,220 @@
+import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { ImageStore } from '../../../gateway/protect/image-store.ts';
+import type { PortSwitch } from '../../../gateway/protect/port-switch.ts';
+import { type Machine, Standby, type StandbyEvent, type StandbyOptions } from '../../../gateway/protect/standby.ts';
+import { STANDBY_PROTOCOL } from '../../../gateway/protect/standby-api.ts';
+import { StandbyLink } from '../../../gateway/protect/standby-link.ts';
+import { StandbyServer } from '../../../gateway/protect/standby-server.ts';
+import { until } from '../../support/netns.ts';
+import { temporaryFolder } from '../../support/run-cli.ts';
+
+const folder = temporaryFolder();
+let made = 0;
+let address: { readonly path: string };
+let standby: Standby;
+let server: StandbyServer;
+let store: ImageStore;
+let events: StandbyEvent[];
+/** What was done, in order, with `loaded TEXT` for what the machine got. */
+let done: string[];
+let links: StandbyLink[];
+
+const machine: Machine = {
+  state: 'warm',
+  pid: 1234,
+  qmp: '/nowhere',
+  onExit: null,
+  async load(path) {
+    done.push(`loaded ${readFileSync(path, 'latin1')}`);
+  },
+  async run() {
+    done.push('ran');
+  },
+  async stop() {},
+};
+
+function portSwitch(fences: boolean): PortSwitch {
+  return {
+    fences,
+    async switch({ term, epoch }, addresses) {
+      done.push(`switched ${term}.${epoch}, ${addresses.length} addresses`);
+      return { term: term + 1, discardedFrames: 3, releasedFrames: 4 };
+    },
+    async unprotect(term) {
+      done.push(`unprotected ${term}`);
+    },
+  };
+}
+
+async function open(options: Partial<StandbyOptions> = {}): Promise<void> {
+  const number = made++;
+  address = { path: folder.path(`standby${number}`) };
+  store = new ImageStore(folder.path(`standby-images${number}`));
+  standby = new Standby({
+    vm: 'vm0',
+    store,
+    machine,
+    ports: portSwitch(true),
+    goesOnUnprotected: false,
+    silenceMs: 0,
+    fence: null,
+    onEvent: (event) => events.push(event),
+    ...options,
+  });
+  server = new StandbyServer(standby);
+  await server.listen(address);
+}
+
+beforeEach(() => {
+  events = [];
+  done = [];
+  links = [];
+});
+afterEach(async () => {
+  for (const link of links) link.close();
+  await server.close();
+  await standby.close();
+});
+
+async function driver(term = 1, leaseMs = 0, patienceMs = 100): Promise<StandbyLink> {
+  const link = await StandbyLink.connect(address, 5000);
+  links.push(link);
+  await link.call('protect.hello', { vm: 'vm0', protocol: STANDBY_PROTOCOL, term, patienceMs, leaseMs });
+  return link;
+}
+
+async function send(link: StandbyLink, term: number, epoch: number, text: string): Promise<void> {
+  const image = link.begin({ term, epoch });
+  image.write(Buffer.from(text));
+  await image.end(5000);
+}
+
+it('goes on from the last complete image when the driver says that the machine is gone', async () => {
+  await open();
+  const link = await driver();
+  await send(link, 1, 1, 'one');
+  await send(link, 1, 2, 'two');
+  link.begin({ term: 1, epoch: 3 }).write(Buffer.from('thr'));
+  await link.call('protect.gone', { term: 1, isDeliberate: false, why: 'killed' });
+  await until(() => standby.status.state === 'active', 'the failover');
+  expect(done).toEqual(['loaded two', 'switched 1.2, 0 addresses', 'ran']);
+  expect(events.at(-1)).toMatchObject({ event: 'failover', epoch: 2, newTerm: 2, discardedFrames: 3 });
+  await link.closed;
+});
+
+it('an image of many pieces comes as it was sent, with requests between them', async () => {
+  await open();
+  const link = await driver();
+  const bytes = Buffer.alloc(5_000_000, 'a growing pattern ');
+  const image = link.begin({ term: 1, epoch: 1 });
+  for (let at = 0; at < bytes.length; at += 700_001) {
+    image.write(bytes.subarray(at, at + 700_001));
+    await link.call('protect.ping', { term: 1 });
+  }
+  await image.end(5000);
+  expect(readFileSync(store.newest!.path).equals(bytes)).toBe(true);
+});
+
+it('a machine that was told to end is no failure', async () => {
+  await open();
+  const link = await driver();
+  await send(link, 1, 1, 'one');
+  await link.call('protect.gone', { term: 1, isDeliberate: true, why: 'shut down' });
+  expect(standby.status.state).toBe('ended');
+  expect(done).toEqual([]);
+});
+
+it('where the driver is silent for too long, its machine is taken for dead', async () => {
+  await open({ silenceMs: 60 });
+  const link = await driver();
+  await send(link, 1, 1, 'one');
+  link.close();
+  await until(() => standby.status.state === 'active', 'the failover');
+  expect(done.at(-1)).toBe('ran');
+});
+
+it('where another gateway takes over, it waits until the old one lets nothing pass', async () => {
+  await open({ ports: portSwitch(false), goesOnUnprotected: true });
+  const link = await driver(1, 200, 100);
+  await link.call('protect.addresses', {
+    term: 1,
+    addresses: [{ ip: '192.0.2.1', mac: '02:00:00:00:00:01', tags: [], pair: 0, router: false, override: true }],
+  });
+  await send(link, 1, 1, 'one');
+  const askedAt = performance.now();
+  const report = await (await StandbyLink.connect(address, 5000)).call('failover', {});
+  expect(performance.now() - askedAt).toBeGreaterThan(280);
+  expect(report.switchedMs).toBeGreaterThan(280);
+  expect(done).toEqual(['loaded one', 'switched 1.1, 1 addresses', 'unprotected 2', 'ran']);
+});
+
+it('without a lease and a fence a machine that may live is not replaced where another gateway takes over', async () => {
+  await open({ ports: portSwitch(false) });
+  await send(await driver(1, 0), 1, 1, 'one');
+  await expect(standby.failover('told', false)).rejects.toMatchObject({ code: 'failover-failed' });
+  expect(done).not.toContain('ran');
+});
+
+it('a fence that fails keeps the VM from going on', async () => {
+  const fence = async () => {
+    throw new Error('the fence command failed: exit code 1');
+  };
+  await open({ fence });
+  await send(await driver(), 1, 1, 'one');
+  await expect(standby.failover('told', false)).rejects.toThrow('fence command');
+  expect(done).toEqual(['loaded one']);
+  expect(standby.status).toMatchObject({ state: 'failed', trouble: 'the fence command failed: exit code 1' });
+});
+
+it('without an image there is nothing to go on from, and whoever comes is protected', async () => {
+  await open();
+  const link = await driver();
+  await expect(standby.failover('told', true)).rejects.toMatchObject({ code: 'no-image' });
+  await send(link, 1, 1, 'one');
+  expect(standby.status.state).toBe('ready');
+});
+
+it('a driver takes the place of the one before, which is heard no more', async () => {
+  await open();
+  const first = await driver();
+  const image = first.begin({ term: 1, epoch: 1 });
+  image.write(Buffer.from('half'));
+  const second = await driver();
+  await first.closed;
+  await send(second, 1, 1, 'whole');
+  expect(readFileSync(store.newest!.path, 'latin1')).toBe('whole');
+});
+
+it('tells a driver whose VM went on here, or whose term is over, and a stranger', async () => {
+  await open();
+  await send(await driver(3), 3, 1, 'one');
+  await expect(driver(2)).rejects.toMatchObject({ code: 'stale-term' });
+  const other = await StandbyLink.connect(address, 5000);
+  links.push(other);
+  const hello = { vm: 'vm1', protocol: STANDBY_PROTOCOL, term: 1, patienceMs: 1, leaseMs: 0 } as const;
+  await expect(other.call('protect.hello', hello)).rejects.toMatchObject({ code: 'unknown-vm' });
+  await expect(other.call('protect.ping', { term: 1 })).rejects.toMatchObject({ code: 'not-the-driver' });
+  await standby.failover('told', true);
+  await expect(driver(3)).rejects.toMatchObject({ code: 'fenced' });
+  await expect(standby.failover('again', true)).rejects.toMatchObject({ code: 'active' });
+});
+
+it('hangs up on who sends no requests', async () => {
+  await open();
+  for (const line of [
+    'GET / HTTP/1.1\r\n\r\n',
+    '{"method":"image.data","params":{"bytes":0}}\n',
+    `${'x'.repeat(70_000)}`,
+  ]) {
+    const socket = connect(address.path);
+    let answer = '';
+    socket.on('data', (text) => (answer += text));
+    socket.on('error', () => {});
+    socket.write(line);
+    await new Promise((resolve) => socket.once('close', resolve));
+    expect(answer === '' || answer.includes('"error"')).toBe(true);
+  }
+  expect(standby.status.state).toBe('waiting');
+});
