@@ -107,7 +107,9 @@ export function confineProcess(needs: FileNeeds): Confinement {
   const exceptions = neededForFiles(before, needs);
   const keep = exceptions.reduce(
     (mask, { capability }) => mask | bit(capability),
-    bit(CAPABILITY.netAdmin) | bit(CAPABILITY.netRaw) | (needs.xdp ? bit(CAPABILITY.bpf) | bit(CAPABILITY.ipcLock) : 0n),
+    bit(CAPABILITY.netAdmin) |
+      bit(CAPABILITY.netRaw) |
+      (needs.xdp ? bit(CAPABILITY.bpf) | bit(CAPABILITY.ipcLock) : 0n),
   );
   const isConfined = process.env[MARKER] === String(process.pid);
   delete process.env[MARKER];

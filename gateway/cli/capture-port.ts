@@ -1,11 +1,10 @@
 import { createWriteStream, openSync } from 'node:fs';
-import type { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 import { BLOCK } from '../../pcaps/pcapng.ts';
 import { PcapngBlocks } from '../../pcaps/pcapng-blocks.ts';
 import { statisticsIn } from '../../pcaps/pcapng-statistics.ts';
 import type { ParamsOf } from '../host/api.ts';
-import { openCapture } from '../host/capture-client.ts';
+import { type OpenCapture, openCapture } from '../host/capture-client.ts';
 import { addressText } from '../host/connect.ts';
 import type { ControlOptions } from './control-option.ts';
 import { EXIT, Failure } from './failure.ts';
@@ -39,9 +38,10 @@ interface Summary {
 export async function capturePort(port: string | null, options: CaptureOptions): Promise<number> {
   const address = gatewayAddress(options);
   try {
-    const { socket } = await openCapture(address, paramsOf(port, options));
+    const capture = await openCapture(address, paramsOf(port, options));
+    const { socket } = capture;
     try {
-      const { summary, isEnded } = await copied(socket, opened(options.write), options);
+      const { summary, isEnded } = await copied(capture, opened(options.write), options);
       tell(summary, options);
       if (!isEnded) throw new Failure('the gateway ended the capture', EXIT.no);
       return EXIT.ok;
@@ -65,7 +65,7 @@ function paramsOf(port: string | null, { vm, side, snaplen, match }: CaptureOpti
 
 /** @returns when all has been written; `isEnded`: because somebody wanted it to end. @throws Failure */
 async function copied(
-  socket: Socket,
+  { socket, end: askForEnd }: OpenCapture,
   out: Writable,
   { count = Number.POSITIVE_INFINITY, duration }: CaptureOptions,
 ): Promise<{ readonly summary: Summary; readonly isEnded: boolean }> {
@@ -77,7 +77,7 @@ async function copied(
     // The second Ctrl-C is meant.
     if (isEnded) socket.destroy();
     isEnded = true;
-    socket.end();
+    askForEnd();
     timers.push(setTimeout(() => socket.destroy(), LAST_MS));
   };
   if (duration !== undefined) timers.push(setTimeout(end, duration / NS_PER_MS));

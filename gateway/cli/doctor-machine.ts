@@ -48,21 +48,18 @@ export function koffiCheck(): Check {
   }
 }
 
-/** libpcap, and the packages of back ends that are not always needed. */
+/** What only `pcap` ports need. */
 export function optionalChecks(): Check[] {
-  const require = createRequire(import.meta.url);
-  const packages = { cap: 'pcap', 'raw-socket': 'ip' };
-  return [
-    libpcapCheck(),
-    ...Object.entries(packages).map(([name, backend]) => {
-      try {
-        require.resolve(name);
-        return ok(name, 'installed');
-      } catch {
-        return warn(name, 'not installed', `only ${backend} ports need it: npm install ${name}`);
-      }
-    }),
-  ];
+  return [libpcapCheck(), capCheck()];
+}
+
+function capCheck(): Check {
+  try {
+    createRequire(import.meta.url).resolve('cap');
+    return ok('cap', 'installed');
+  } catch {
+    return warn('cap', 'not installed', 'only pcap ports need it: npm install cap');
+  }
 }
 
 function libpcapCheck(): Check {

@@ -32,8 +32,9 @@ export function addRun(program: Command, version: string): void {
     .addHelpText(
       'after',
       `
-Ports: tap0 or packet:tap0 (an existing device), tap:NAME (makes a tap), stream:unix:PATH or stream:tcp:HOST:PORT (QEMU's
--netdev stream; goes there or, where nobody is, waits; stream-listen and stream-connect do one only).
+Ports: tap0 or packet:tap0 (an existing device); ring:tap0 (many small packets), xdp:tap0 (fastest, offloads off on the peers),
+pcap:eth0 (libpcap), ip:tun0 (outside, no Ethernet); tap:NAME (makes a tap); stream:unix:PATH or stream:tcp:HOST:PORT (QEMU's -netdev
+stream; goes there or, where nobody is, waits; stream-listen and stream-connect do one only).
 
 Examples:
   holdfast run --inside tap0 --outside veth0 --rules my.rules

@@ -8,11 +8,10 @@ const LINE_END = 0x0a;
 
 export interface OpenCapture {
   readonly answer: Results['capture.start'];
-  /**
-   * Gives pcapng and nothing else; paused. `end()` asks for the last of it: what is on its way and the statistics follow. Whoever
-   * does not read loses frames, not the connection.
-   */
+  /** Gives pcapng and nothing else; paused. Whoever does not read loses frames, not the connection. */
   readonly socket: Socket;
+  /** Asks for the last of it: what is on its way and the statistics follow. */
+  end(): void;
 }
 
 /**
@@ -42,7 +41,9 @@ export async function openCapture(
     if (parsed instanceof RequestError) throw parsed;
     const { result, error } = parsed.value as { result?: Results['capture.start']; error?: WireError };
     if (error !== undefined || result === undefined) throw refusal(error);
-    return { answer: result, socket };
+    // One side of TLS cannot be ended by itself.
+    const end = () => void (address.tls === undefined ? socket.end() : socket.write('\n'));
+    return { answer: result, socket, end };
   } catch (error) {
     socket.destroy();
     throw error;

@@ -19,6 +19,7 @@ const SHARE = 0.2;
 const BURST_NS = 5e6;
 const LONGEST_REST_NS = 1e9;
 const NS_PER_MS = 1e6;
+const LINE_END = 0x0a;
 
 export interface SessionOwner {
   nowNs(): number;
@@ -173,6 +174,11 @@ export class Session implements Client {
   }
 
   #read(chunk: Buffer): void {
+    // With TLS there is no ending of one side: Node's would throw away what is on its way.
+    if (this.#isStreaming && this.access !== null && chunk.includes(LINE_END)) {
+      this.stream?.end();
+      this.#socket.end();
+    }
     if (this.#isGone || this.#isLeaving || this.#isStreaming) return;
     const wasInLine = this.#reader.isInLine;
     let ended = false;

@@ -203,7 +203,7 @@ describe('the command', () => {
     expect(names).toEqual(
       expect.arrayContaining(['kernel', 'node', 'koffi', 'capabilities', 'packet-socket', 'ingress-drop']),
     );
-    expect(names).toEqual(expect.arrayContaining(['tun', 'xdp', 'libpcap', 'cap', 'raw-socket', 'ip', 'tc', 'nft']));
+    expect(names).toEqual(expect.arrayContaining(['tun', 'xdp', 'libpcap', 'cap', 'ip', 'tc', 'nft']));
     expect(names).toEqual(
       expect.arrayContaining(['memlock', 'control', 'shm', 'clocksource', 'forwarding', 'bridge-netfilter']),
     );

@@ -174,8 +174,10 @@ test(
   async () => {
     scene = new VmScene({ rules: 'hold-all' });
     await scene.start(booted);
-    scene.protect();
+    // QEMU may end without saying so while it is being copied.
+    scene.protect({ pace: { kind: 'fixed', intervalMs: 10_000 } });
     await scene.commits(1);
+    await sleep(500);
     scene.killMachine('SIGTERM');
     expect(await scene.outcome).toBe('ended');
     await scene.standby.says('"state":"ended"');

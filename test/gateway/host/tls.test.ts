@@ -73,10 +73,10 @@ describe('a certificate', () => {
 
   test('reaches captures in the role for it', async () => {
     const files = authority.issue({ names: 'URI:spiffe://example/b' });
-    const { answer, socket } = await openCapture({ tls: rig.address(files) }, { side: 'inside' });
+    const { answer, socket, end } = await openCapture({ tls: rig.address(files) }, { side: 'inside' });
     expect(answer).toEqual({ vm: 'b', ports: [{ side: 'inside', name: 'tapb' }] });
     rig.b.send(1, HOLD);
-    socket.end();
+    end();
     const chunks: Buffer[] = [];
     for await (const chunk of socket) chunks.push(chunk);
     const blocks = new PcapngBlocks();
