@@ -27,6 +27,8 @@ const TICK_MS = 1000;
 export interface GatewayParts {
   readonly version: string;
   readonly log: Log;
+  /** One that has worked already is quicker. */
+  readonly compiler?: RuleCompiler;
 }
 
 /** What has to be closed, last opened first. */
@@ -39,6 +41,8 @@ export class Gateway {
   readonly ready: Promise<void>;
   /** Where metrics are served. */
   readonly metrics: { readonly host: string; readonly port: number } | null;
+  /** Fulfilled when another process wants to go on with the VMs: this one is to close. */
+  readonly left: Promise<void>;
   readonly #closing: Closing;
 
   /**
@@ -55,14 +59,18 @@ export class Gateway {
     }
   }
 
-  static async #open(config: GatewayConfig, { version, log }: GatewayParts, closing: Closing): Promise<Gateway> {
+  static async #open(
+    config: GatewayConfig,
+    { version, log, compiler: warm }: GatewayParts,
+    closing: Closing,
+  ): Promise<Gateway> {
     const clock = new LiveClock();
     const limited = new LimitedLog(log, clock);
     const ticker = setInterval(() => limited.tick(), TICK_MS).unref();
     closing.push(() => clearInterval(ticker));
     const state = new StateDir(config.stateDir, Date.now);
     closing.push(() => state.close());
-    const compiler = new RuleCompiler();
+    const compiler = warm ?? new RuleCompiler();
     closing.push(() => compiler.close());
 
     const vms = new Map<string, LiveVm>();
@@ -113,6 +121,10 @@ export class Gateway {
       const portsOf = () => ports().filter(({ vm }) => of.has(vm));
       return metricsText({ vms: of, clock, version, ports: portsOf }, null);
     };
+    let leave = () => {};
+    const left = new Promise<void>((resolve) => {
+      leave = resolve;
+    });
     const view: GatewayView = {
       vms: inner,
       rules,
@@ -122,6 +134,7 @@ export class Gateway {
       bootId: randomUUID(),
       ports,
       metricsText: text,
+      leave: () => leave(),
       failover: (name, term, epoch, inside) => {
         const moved = vms.get(name)!.failover(term, epoch, inside);
         for (const ip of moved.unannounced) {
@@ -147,17 +160,17 @@ export class Gateway {
       metrics = await web.listen(config.metrics.host, config.metrics.port);
     }
     lookReady();
-    return new Gateway(vms, ready, metrics, closing);
+    return new Gateway(vms, { ready, left, metrics }, closing);
   }
 
   private constructor(
     vms: ReadonlyMap<string, LiveVm>,
-    ready: Promise<void>,
-    metrics: Gateway['metrics'],
+    { ready, left, metrics }: Pick<Gateway, 'ready' | 'left' | 'metrics'>,
     closing: Closing,
   ) {
     this.vms = vms;
     this.ready = ready;
+    this.left = left;
     this.metrics = metrics;
     this.#closing = closing;
   }

@@ -28,6 +28,10 @@ export function addRun(program: Command, version: string): void {
     .option('--announce <ip>', 'an address of the VM that a failover announces in any case (repeatable)', collect)
     .option('--log-level <level>', 'debug, info, warn or error')
     .option('--log-format <format>', 'json, pretty, or auto: pretty on a terminal')
+    .option(
+      '--takeover',
+      "go on with the VMs of the gateway that runs now: for a new version (needs '--buffer file' to keep held frames)",
+    )
     .option('--keep-capabilities', 'keep rights that ports do not need')
     .addHelpText(
       'after',
@@ -43,20 +47,29 @@ Examples:
 
 Prints one line, 'ready ...', when frames flow. Exit code: 0 told to end; 1 the gateway failed; 2 wrong usage or configuration.`,
     )
-    .action(async (options: RunFlags & { readonly config?: string; readonly keepCapabilities?: boolean }) => {
-      const { config: file, keepCapabilities, ...flags } = options;
-      if (file !== undefined && Object.keys(flags).length > 0) {
-        const [first] = Object.keys(flags);
-        const flag = first!.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-        throw new Failure(`--config says everything: --${flag} does not go with it`);
-      }
-      const { run } = await import('./run.ts');
-      const control = flags.control ?? process.env.HOLDFAST_CONTROL;
-      process.exitCode = await run({
-        file: file ?? null,
-        flags: { ...flags, control },
-        version,
-        keepCapabilities: keepCapabilities === true,
-      });
-    });
+    .action(
+      async (
+        options: RunFlags & {
+          readonly config?: string;
+          readonly keepCapabilities?: boolean;
+          readonly takeover?: boolean;
+        },
+      ) => {
+        const { config: file, keepCapabilities, takeover, ...flags } = options;
+        if (file !== undefined && Object.keys(flags).length > 0) {
+          const [first] = Object.keys(flags);
+          const flag = first!.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+          throw new Failure(`--config says everything: --${flag} does not go with it`);
+        }
+        const { run } = await import('./run.ts');
+        const control = flags.control ?? process.env.HOLDFAST_CONTROL;
+        process.exitCode = await run({
+          file: file ?? null,
+          flags: { ...flags, control },
+          version,
+          keepCapabilities: keepCapabilities === true,
+          takeover: takeover === true,
+        });
+      },
+    );
 }

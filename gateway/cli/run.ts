@@ -14,6 +14,7 @@ import { PortError } from '../port/port-error.ts';
 import type { PortSpec } from '../port/spec.ts';
 import { SystemdNotifier } from '../systemd.ts';
 import { EXIT, Failure } from './failure.ts';
+import { takeOver } from './take-over.ts';
 
 export interface RunOptions {
   /** A YAML configuration, or null: the flags are all there is. */
@@ -21,6 +22,8 @@ export interface RunOptions {
   readonly flags: RunFlags;
   readonly version: string;
   readonly keepCapabilities: boolean;
+  /** Go on with the VMs of the gateway that has the control socket now. */
+  readonly takeover: boolean;
 }
 
 /** Runs the gateway until a signal ends it. @returns the exit code */
@@ -34,7 +37,7 @@ export async function run(options: RunOptions): Promise<number> {
     for (const { path, capability } of confinement?.exceptions ?? []) {
       log.warn({ path }, `${capability} is kept: the path belongs to another user`);
     }
-    const gateway = await opened(config, { version: options.version, log });
+    const gateway = await opened(config, { version: options.version, log }, options.takeover);
     void gateway.ready.then(() => {
       const vms = [...gateway.vms.keys()].join(',');
       const { metrics } = gateway;
@@ -43,9 +46,9 @@ export async function run(options: RunOptions): Promise<number> {
       supervisor?.ready(`forwarding for ${vms}`);
       log.info({}, 'ready: frames flow');
     });
-    const signal = await stop;
+    const reason = await Promise.race([stop, gateway.left.then(() => 'another process goes on')]);
     supervisor?.stopping();
-    log.info({ reason: signal }, 'told to end');
+    log.info({ reason }, 'told to end');
     await gateway.close();
   } finally {
     supervisor?.close();
@@ -95,9 +98,12 @@ async function configOf({ file, flags }: RunOptions): Promise<GatewayConfig> {
 }
 
 /** @throws Failure */
-async function opened(config: GatewayConfig, parts: GatewayParts): Promise<Gateway> {
+async function opened(config: GatewayConfig, parts: GatewayParts, isTakeover: boolean): Promise<Gateway> {
   try {
-    return await Gateway.open(config, parts);
+    if (!isTakeover) return await Gateway.open(config, parts);
+    const { gateway, gapMs } = await takeOver(config, parts);
+    parts.log.info({}, `took over: no frame moved for ${Math.round(gapMs)} ms`);
+    return gateway;
   } catch (error) {
     if (error instanceof RulesInvalidError) {
       for (const one of error.errors) process.stderr.write(`${formatRuleError(one, error.sources)}\n`);

@@ -152,6 +152,8 @@ export const PARAMS = {
   'trace.stop': object({}),
   status: object({}),
   metrics: object({}),
+  /** The gateway ends, because another process goes on with its VMs. */
+  'gateway.leave': object({}),
   /** Replaces what the client was subscribed to. */
   'events.subscribe': object({ kinds: list(oneOf(...EVENT_KINDS), EVENT_KINDS.length) }),
 } as const satisfies Readonly<Record<string, Schema<unknown>>>;
@@ -413,6 +415,7 @@ export interface Results {
   readonly status: Status;
   /** `text`: for Prometheus; null where the gateway makes none. */
   readonly metrics: Status & { readonly text: string | null };
+  readonly 'gateway.leave': { readonly version: string };
   readonly 'events.subscribe': { readonly kinds: readonly EventKind[] };
 }
 

@@ -47,6 +47,8 @@ export interface GatewayView {
    * @throws StateError, or PortError where there cannot be a port; then nothing has changed
    */
   readonly failover?: (name: string, term: number, epoch: number, inside: string) => Moved;
+  /** Ends the gateway, soon. Without it nobody's request can. */
+  readonly leave?: () => void;
   /** Told after every request: a VM's state may have changed. */
   readonly onRequest?: () => void;
 }
@@ -230,6 +232,17 @@ export class Methods {
     'rules.audit': (params) => this.#rules.audit(params),
     'trace.start': (params, client) => this.#traces.start(params, client),
     'trace.stop': (_, client) => ({ stopped: this.#traces.stop(client) }),
+
+    'gateway.leave': (_, client) => {
+      const { leave, version } = this.#view;
+      if (client.access !== null) {
+        throw new RequestError(RPC.state, 'forbidden', "only the gateway's owner may end it");
+      }
+      if (leave === undefined) throw new RequestError(RPC.state, 'not-supported', 'this gateway cannot be told to end');
+      // After the answer.
+      setImmediate(leave);
+      return { version };
+    },
 
     status: (_, client) => this.#status(client),
 

@@ -58,6 +58,7 @@ export const METHOD_ROLES: Readonly<Record<Method, readonly Role[]>> = {
   'trace.start': OWNERS,
   'trace.stop': OWNERS,
   status: READERS,
+  'gateway.leave': OWNERS,
   metrics: READERS,
   'events.subscribe': READERS,
 };

@@ -175,3 +175,39 @@ test('a VM that was off stays off; one that was stopped does too', async () => {
   await killAndBegin();
   expect(await vm()).toMatchObject({ state: 'off', term: 1 });
 });
+
+test('another process takes over: the first ends by itself, terms, epochs and frames are kept', async () => {
+  flags.push('--buffer', 'file');
+  await begin();
+  const host = client.vm('vm0');
+  await host.start();
+  await hold('one', 1);
+  await host.seal();
+  await hold('two', 2);
+  const before = gateway;
+  gateway = scene.start('--inside', 'inside', '--outside', 'outside', ...flags, '--takeover');
+  await gateway.says('ready');
+  expect(await before.ended).toBe(0);
+  expect(gateway.stderr).toMatch(/took over: no frame moved for \d+ ms/);
+  client = scene.client();
+  expect(await vm()).toMatchObject({ state: 'waiting', term: 1, sealedEpochs: [1], heldFrames: 2 });
+  const next = client.vm('vm0');
+  await next.attach();
+  await next.commit(1);
+  await arrives(control, 'one');
+  guest.send(NETWORK.ip4, DATA, 'data');
+  await arrives(data, 'data');
+  expect((await vm()).state).toBe('on');
+  console.log(/took over: .*ms/.exec(gateway.stderr)?.[0]);
+});
+
+test('with nothing to take over, or rules that are invalid, nothing happens to the gateway that runs', async () => {
+  const lonely = scene.start('--inside', 'inside', '--outside', 'outside', ...flags, '--takeover');
+  expect(await lonely.ended).toBe(2);
+  expect(lonely.stderr).toContain('there is nothing to take over: no gateway answers');
+  await begin();
+  const bad = scene.file('bad.rules', 'outbound { udp dprt 5 pass }');
+  const refused = scene.start('--inside', 'inside', '--outside', 'outside', '--rules', bad, '--takeover');
+  expect(await refused.ended).toBe(2);
+  expect((await vm()).state).toBe('off');
+});
