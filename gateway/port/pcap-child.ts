@@ -34,7 +34,7 @@ const PACKET = { statistics: 6, ignoreOutgoing: 23 } as const;
 const REPORT_MS = 10;
 const LONGEST_FRAME = 65_535;
 const LENGTH_BYTES = 4;
-const KERNEL_BUFFER_BYTES = 32 * 2 ** 20;
+const KERNEL_BUFFER_BYTES = 128 * 2 ** 20;
 const BATCH_BYTES = 2 ** 18;
 /** What may wait for the parent. */
 const WAITING_BYTES = 8 * 2 ** 20;

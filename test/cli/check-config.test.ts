@@ -47,7 +47,7 @@ describe('check --config', () => {
     const lines = stdout.split('\n');
     expect([code, stderr]).toEqual([1, '']);
     expect(lines[0]).toBe(
-      `${path}:2:1: there is no key 'metrix' here, expected control, state, metrics, log or vms (did you mean 'metrics'?)`,
+      `${path}:2:1: there is no key 'metrix' here, expected control, listen, state, metrics, log or vms (did you mean 'metrics'?)`,
     );
     expect(lines[1]).toBe(`${path}:5:46: cannot read rules '${folder.path('none.rules')}': there is no such file`);
     expect(lines[2]).toMatch(new RegExp(`^${folder.path('bad.rules')}:2:6: error: `));
