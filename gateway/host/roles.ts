@@ -67,6 +67,7 @@ export const METHOD_ROLES: Readonly<Record<Method, readonly Role[]>> = {
 export const ABOUT_NO_VM: ReadonlySet<Method> = new Set([
   'hello',
   'trace.stop',
+  'gateway.leave',
   'status',
   'metrics',
   'events.subscribe',

@@ -23,8 +23,8 @@ test('under load nothing leaves uncommitted, nothing is lost uncounted, and neit
   expect(arrived[0] + arrived[1]).toBeGreaterThan(SECONDS * 10_000);
   expect(log.epochs.filter((epoch) => epoch.isUndone && epoch.to > epoch.from).length).toBeGreaterThan(5);
   expect(counters.discarded).toBeGreaterThan(0);
-  // A heap takes a while to find its size. What grows without end grows by more than this in a minute.
-  expect(rssBytes[9]! - rssBytes[4]!).toBeLessThan(24 * 2 ** 20);
+  // A heap takes the better part of a minute to find its size; 34 bytes left behind by each frame would be more than this.
+  expect(rssBytes[9]! - rssBytes[4]!).toBeLessThan(48 * 2 ** 20);
   const [early, late] = [latenciesMs.slice(0, 5), latenciesMs.slice(5)].map((half) => Math.min(...half));
   expect(late).toBeLessThan(10 * early! + 10);
 }, 240_000);
