@@ -1,5 +1,5 @@
-import { lstatSync, unlinkSync } from 'node:fs';
-import { connect, type ListenOptions, type Server } from 'node:net';
+import type { ListenOptions, Server } from 'node:net';
+import { listenOnSocket } from '../host/socket-file.ts';
 
 /** Only the owner may read and write. */
 const OTHERS_MASK = 0o177;
@@ -9,34 +9,10 @@ const OTHERS_MASK = 0o177;
  * @throws Error when another process answers there, something else than a socket stands there, or nothing can
  */
 export async function listenPrivately(server: Server, where: ListenOptions): Promise<void> {
-  if (where.path !== undefined) await removeStale(where.path);
+  if (where.path !== undefined) return listenOnSocket(server, where.path, OTHERS_MASK);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    // The mode has to be right from the first moment, and Node binds before `listen` returns.
-    const mask = process.umask(OTHERS_MASK);
-    try {
-      server.listen(where, resolve);
-    } finally {
-      process.umask(mask);
-    }
+    server.listen(where, resolve);
   });
-  server.removeAllListeners('error');
   server.on('error', () => {});
-}
-
-/** Removes the socket of a process that is no more. */
-async function removeStale(path: string): Promise<void> {
-  const found = lstatSync(path, { throwIfNoEntry: false });
-  if (found === undefined) return;
-  if (!found.isSocket()) throw new Error(`${path} is there and is no socket`);
-  const isAlive = await new Promise<boolean>((resolve) => {
-    const probe = connect(path);
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once('error', () => resolve(false));
-  });
-  if (isAlive) throw new Error(`another server answers at ${path}`);
-  unlinkSync(path);
 }

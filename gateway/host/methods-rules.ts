@@ -20,6 +20,7 @@ import {
   type Status,
 } from './api.ts';
 import type { Client, GatewayView } from './methods.ts';
+import { namedVm } from './named-vm.ts';
 import { invalidParams, RequestError, RPC } from './protocol.ts';
 import { ruleProblem } from './rule-problem.ts';
 import type { Problem } from './schema.ts';
@@ -144,16 +145,7 @@ export class RuleMethods {
 
   #of(name: string | undefined): { readonly rules: LiveRules; readonly vm: Vm } {
     const { vms, rules } = this.#view;
-    const known = [...vms.keys()];
-    if (name === undefined && known.length !== 1) {
-      throw invalidParams([{ field: 'vm', message: 'is missing: there is more than one VM' }]);
-    }
-    const wanted = name ?? known[0]!;
-    const vm = vms.get(wanted);
-    if (vm === undefined) {
-      const message = `there is no VM '${wanted}' here, only ${known.join(', ')}`;
-      throw new RequestError(RPC.state, 'unknown-vm', message, 'vm');
-    }
+    const { name: wanted, vm } = namedVm(vms, name);
     const live = rules?.get(wanted);
     if (live === undefined) {
       throw new RequestError(RPC.state, 'not-supported', 'this gateway cannot change rules while it runs');

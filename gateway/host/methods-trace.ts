@@ -1,7 +1,8 @@
 import type { ParamsOf, Results } from './api.ts';
 import { CaptureFilter } from './capture-filter.ts';
 import type { Client, GatewayView } from './methods.ts';
-import { invalidParams, RequestError, RPC } from './protocol.ts';
+import { namedVm } from './named-vm.ts';
+import { RequestError, RPC } from './protocol.ts';
 import { Trace } from './trace.ts';
 import { decimalTime } from './wall-time.ts';
 
@@ -26,16 +27,7 @@ export class Traces {
     const { tell } = client;
     if (tell === undefined) throw new RequestError(RPC.state, 'not-supported', 'there is nobody to show frames to');
     const { vms, clockOrigin } = this.#view;
-    const known = [...vms.keys()];
-    if (name === undefined && known.length !== 1) {
-      throw invalidParams([{ field: 'vm', message: 'is missing: there is more than one VM' }]);
-    }
-    const wanted = name ?? known[0]!;
-    const vm = vms.get(wanted);
-    if (vm === undefined) {
-      const message = `there is no VM '${wanted}' here, only ${known.join(', ')}`;
-      throw new RequestError(RPC.state, 'unknown-vm', message, 'vm');
-    }
+    const { name: wanted, vm } = namedVm(vms, name);
     const filter = match === undefined ? null : new CaptureFilter(match);
     this.stop(client);
     if (this.#traces.size >= MAX_TRACES) {

@@ -12,7 +12,8 @@ import { declareFlow, FlowOwners } from './methods-flow.ts';
 import { RuleMethods, withRules } from './methods-rules.ts';
 import { addElements, deleteElements } from './methods-set.ts';
 import { Traces } from './methods-trace.ts';
-import { invalidParams, PROTOCOL, RequestError, RPC } from './protocol.ts';
+import { namedVm } from './named-vm.ts';
+import { PROTOCOL, RequestError, RPC } from './protocol.ts';
 import { type Access, admitted, canSee } from './roles.ts';
 import { listSets } from './set-list.ts';
 import { statusOf, summaryOf } from './status.ts';
@@ -272,17 +273,11 @@ export class Methods {
   }
 
   #vm(name: string): Vm {
-    const vm = this.#view.vms.get(name);
-    if (vm !== undefined) return vm;
-    const known = [...this.#view.vms.keys()].join(', ');
-    throw new RequestError(RPC.state, 'unknown-vm', `there is no VM '${name}' here, only ${known}`, 'vm');
+    return this.#onlyVm(name);
   }
 
   #onlyVm(name: string | undefined): Vm {
-    if (name !== undefined) return this.#vm(name);
-    const [vm, ...others] = this.#view.vms.values();
-    if (vm !== undefined && others.length === 0) return vm;
-    throw invalidParams([{ field: 'vm', message: 'is missing: there is more than one VM' }]);
+    return namedVm(this.#view.vms, name).vm;
   }
 
   /** A term has begun or ended: that is stored, then told. */

@@ -2,9 +2,9 @@ import { lstatSync, unlinkSync } from 'node:fs';
 import { connect, type Server } from 'node:net';
 
 /**
- * Listens on a unix socket; takes its path also from a gateway that died without removing it.
+ * Listens on a unix socket; takes its path also from a process that died without removing it.
  * @param mask permissions that the socket has not, as for umask(2)
- * @throws Error when another gateway answers there, something else than a socket stands there, or nothing can
+ * @throws Error when somebody answers there, something else than a socket stands there, or nothing can
  */
 export async function listenOnSocket(server: Server, path: string, mask: number): Promise<void> {
   await removeStale(path);
@@ -21,7 +21,7 @@ export async function listenOnSocket(server: Server, path: string, mask: number)
   server.on('error', () => {});
 }
 
-/** Removes the socket of a gateway that is no more. */
+/** Removes the socket of a process that is no more. */
 async function removeStale(path: string): Promise<void> {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) return;
@@ -34,6 +34,6 @@ async function removeStale(path: string): Promise<void> {
     });
     probe.once('error', () => resolve(false));
   });
-  if (isAlive) throw new Error(`another gateway answers at ${path}`);
+  if (isAlive) throw new Error(`another process answers at ${path}`);
   unlinkSync(path);
 }

@@ -2,6 +2,7 @@
  * A VM dies while one watches: `make demo`, or npx tsx test/demo/vm.ts. Needs QEMU, and no root: the network is QEMU's own (slirp), and
  * the client is this process. The guest's kernel is fetched once, after asking; DEMO_VM=1 says yes.
  */
+
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,6 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CountingClient } from '../support/counting-client.ts';
 import { bootedGuest, guestCommand, hasGuest, NO_CONSOLE, noGuestReason, VM_GUEST } from '../support/guest.ts';
 import { until } from '../support/netns.ts';
+import { Random } from '../support/random.ts';
 import { HOLDFAST } from '../support/run-cli.ts';
 
 const NUMBER_OF_KILLS = 2;
@@ -115,8 +117,9 @@ async function demo(): Promise<void> {
   client.start();
   await until(() => client.answers > 500, 'answers', WAIT_MS);
   say(`one TCP connection, 1000 requests a second: ${client.answers} answers so far, each number once`);
+  const dice = new Random(Date.now());
   for (let place = 0; place < NUMBER_OF_KILLS; place++) {
-    await sleep(300 + Math.random() * 500);
+    await sleep(300 + dice.below(500));
     const before = client.answers;
     process.kill(machinePid, 'SIGKILL');
     const killedAt = performance.now();

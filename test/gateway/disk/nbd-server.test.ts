@@ -199,7 +199,7 @@ describe('a server', () => {
     const { path, disk } = await serve();
     expect(statSync(path).mode & 0o777).toBe(0o600);
     const disks = new Map([['disk', disk]]);
-    await expect(new NbdServer({ address: { path }, disks }).listen()).rejects.toThrow('another server answers');
+    await expect(new NbdServer({ address: { path }, disks }).listen()).rejects.toThrow('another process answers');
     const file = join(folder(), 'file');
     writeFileSync(file, '');
     await expect(new NbdServer({ address: { path: file }, disks }).listen()).rejects.toThrow('no socket');

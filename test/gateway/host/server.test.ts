@@ -28,7 +28,7 @@ describe('the socket', () => {
 
   test('is taken over from a gateway that died, not from one that lives, and is gone in the end', async () => {
     const second = new HostServer({ vms: new Map(), clock: scene.rig.clock, version: '', bootId: '' });
-    await expect(second.listen(rig.path)).rejects.toThrow('another gateway answers');
+    await expect(second.listen(rig.path)).rejects.toThrow('another process answers');
     await rig.server.close();
     expect(existsSync(rig.path)).toBe(false);
     const dead = node("require('net').createServer().listen(process.argv[1], () => console.log('up'))", rig.path);
