@@ -86,6 +86,8 @@ test('with its buffer in a file it has term, epochs and frames, waits for the ho
   await hold('two', 2);
   await host.seal();
   await hold('three', 3);
+  // Twice, with no host in between: the term can still be gone on with.
+  await killAndBegin();
   await killAndBegin();
   const found = await vm();
   expect(found).toMatchObject({ state: 'waiting', term: 1, openEpoch: 3, sealedEpochs: [1, 2], committedEpoch: 0 });

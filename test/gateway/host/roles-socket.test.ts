@@ -28,6 +28,11 @@ beforeEach(async () => {
 });
 afterEach(() => rig.close());
 
+test('nobody but the owner may end the gateway, whatever role they have', async () => {
+  const host = await rig.clientAs(accessTo(['a', 'b'], 'all'));
+  expect(await refusalOf(host, 'gateway.leave', {})).toMatchObject({ code: 'forbidden' });
+});
+
 describe('a client that has one of two VMs', () => {
   test('sees this one only', async () => {
     rig.b.send(1, HOLD);
