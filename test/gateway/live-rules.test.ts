@@ -228,8 +228,9 @@ describe('rules that outlive the process', () => {
           const { number } = again.generation;
           const text = [...again.sources.texts.values()][0];
           await again.close();
-          // A line that was cut off was never answered for: then it is the text of an earlier one.
-          if (cuts && number <= 5) expect(texts).toContain(text);
+          // A line that was cut off was never answered for: then it is the text of an earlier one. So is a last line without its end.
+          const isUnended = cuts || at === whole.length - 1;
+          if (isUnended && number <= 5) expect(texts).toContain(text);
           else expect(text).toBe(texts[0]);
           expect(number).toBeGreaterThan(0);
         },
