@@ -5,7 +5,7 @@ time ?= 60
 seed ?= 1
 only ?=
 
-.PHONY: build check test demo bench fuzz soak mutate clean
+.PHONY: build check test demo bench fuzz soak mutate deb fresh clean
 
 node_modules: package.json package-lock.json
 	npm ci --no-audit --no-fund
@@ -16,6 +16,7 @@ build: node_modules
 	mkdir -p dist/rules/sets
 	cp rules/sets/*.rules dist/rules/sets/
 	chmod +x dist/gateway/cli/main.js
+	node dist/gateway/cli/main.js manual > dist/holdfast.1
 
 check: node_modules
 	npx tsc -p tsconfig.json
@@ -44,6 +45,12 @@ soak: build
 
 mutate: build
 	HOLDFAST_SEED=$(seed) npx tsx test/mutation/run.ts only=$(only)
+
+deb: build
+	bash gateway/deploy/deb.sh
+
+fresh: # 77: skipped, it has said why
+	bash test/deploy/fresh.sh || [ $$? = 77 ]
 
 clean:
 	rm -rf dist coverage reports .stryker-tmp

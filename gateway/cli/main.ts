@@ -156,6 +156,14 @@ function program(): Command {
       process.stdout.write(completion(holdfast, shell));
     });
 
+  holdfast
+    .command('manual')
+    .description("Print the program's manual page, made from its help: holdfast manual | man -l -")
+    .action(async () => {
+      const { manual } = await import('./manual.ts');
+      process.stdout.write(manual(holdfast, VERSION));
+    });
+
   const silent = { outputError: () => {}, writeErr: () => {} };
   for (const command of allCommands(holdfast)) command.configureOutput(silent).exitOverride();
   return holdfast;

@@ -1,8 +1,9 @@
 import { type Command, Option } from 'commander';
 import { jsonOption, positiveDuration } from './arguments.ts';
 import { controlOption } from './control-option.ts';
+import { addTlsOptions, type TlsOptions } from './tls-options.ts';
 
-export interface ProtectOptions {
+export interface ProtectOptions extends TlsOptions {
   readonly qmp: string;
   readonly standby: string;
   readonly vm?: string;
@@ -17,14 +18,17 @@ export interface ProtectOptions {
 
 /** Adds `holdfast protect`. */
 export function addProtect(program: Command): void {
-  program
+  const protect = program
     .command('protect')
     .description('Copy a running QEMU machine to a standby again and again, and let its frames go accordingly.')
     .requiredOption(
       '--qmp <socket>',
       "the machine's QMP socket, which nobody else uses: -qmp unix:PATH,server=on,wait=off",
     )
-    .requiredOption('--standby <address>', "where 'holdfast standby' listens: unix:PATH or tcp:HOST:PORT")
+    .requiredOption(
+      '--standby <address>',
+      "where 'holdfast standby' listens: unix:PATH, tls:HOST:PORT, tcp:127.0.0.1:PORT",
+    )
     .option('--vm <name>', "the VM's name at its gateway; may be left out where there is only one")
     .addOption(controlOption())
     .option(
@@ -63,7 +67,8 @@ The machine must run already; it is attached to, also after this command was kil
 force: the gateway holds what needs a checkpoint until somebody protects the VM again, or 'holdfast host stop' ends it.
 
 Example:
-  holdfast protect --qmp /run/vm0.qmp --standby tcp:192.0.2.7:4600 --vm vm0
+  holdfast protect --qmp /run/vm0.qmp --standby tls:192.0.2.7:4600 --vm vm0 \\
+    --tls-cert host1.pem --tls-key host1-key.pem --tls-ca ca.pem
 
 Exit code: 0 told to end, or the machine was shut down; 1 the machine is gone, or the VM goes on elsewhere; 2 wrong usage, or no
 machine there.`,
@@ -72,4 +77,5 @@ machine there.`,
       const { protect } = await import('./protect.ts');
       process.exitCode = await protect(options);
     });
+  addTlsOptions(protect);
 }

@@ -1,6 +1,5 @@
 import { HostClient } from '../host/client.ts';
 import { addressText } from '../host/connect.ts';
-import { parseAddress } from '../protect/address.ts';
 import { CheckpointDriver } from '../protect/checkpoint-driver.ts';
 import type { DriverEvent } from '../protect/driver-events.ts';
 import type { Pace } from '../protect/pace.ts';
@@ -8,6 +7,7 @@ import { QmpError } from '../protect/qmp.ts';
 import { parseDuration, ValueError } from '../units.ts';
 import { EXIT, Failure } from './failure.ts';
 import type { ProtectOptions } from './protect-command.ts';
+import { standbyAddress } from './tls-options.ts';
 import { chosenVm, failureOf, gatewayAddress } from './with-host.ts';
 
 const NS_PER_MS = 1e6;
@@ -19,7 +19,7 @@ const CONFIRM_TIMEOUT_MS = 30_000;
 export async function protect(options: ProtectOptions): Promise<number> {
   const address = gatewayAddress(options);
   const pace = paceOf(options.interval);
-  const standby = addressOf(options.standby);
+  const standby = await standbyAddress('--standby', options.standby, options);
   const host = new HostClient({ ...address, client: 'holdfast protect', timeoutMs: GATEWAY_TIMEOUT_MS });
   try {
     const { name: vm, now } = await chosenVm(host, options.vm ?? null);
@@ -68,15 +68,6 @@ function paceOf(text: string): Pace {
     return pace;
   } catch (error) {
     throw error instanceof ValueError ? new Failure(`--interval: ${error.message}`) : error;
-  }
-}
-
-/** @throws Failure */
-function addressOf(text: string) {
-  try {
-    return parseAddress(text);
-  } catch (error) {
-    throw error instanceof RangeError ? new Failure(`--standby: ${error.message}`) : error;
   }
 }
 

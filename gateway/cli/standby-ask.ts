@@ -1,22 +1,19 @@
 import { RequestError } from '../host/protocol.ts';
-import { type Address, parseAddress } from '../protect/address.ts';
 import { LinkError, StandbyLink } from '../protect/standby-link.ts';
 import { EXIT, Failure } from './failure.ts';
+import { standbyAddress, type TlsOptions } from './tls-options.ts';
 
 const CONNECT_MS = 5000;
 
+export interface AskOptions extends TlsOptions {
+  /** Seconds, for the answer. */
+  readonly timeout: number;
+  readonly json?: boolean;
+}
+
 /** `holdfast standby status` and `failover`. @returns the exit code */
-export async function askStandby(
-  method: 'status' | 'failover',
-  where: string,
-  options: { readonly timeout: number; readonly json?: boolean },
-): Promise<number> {
-  let address: Address;
-  try {
-    address = parseAddress(where);
-  } catch (error) {
-    throw error instanceof RangeError ? new Failure(error.message) : error;
-  }
+export async function askStandby(method: 'status' | 'failover', where: string, options: AskOptions): Promise<number> {
+  const address = await standbyAddress('standby', where, options);
   let link: StandbyLink | null = null;
   try {
     link = await StandbyLink.connect(address, CONNECT_MS);

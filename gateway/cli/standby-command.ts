@@ -1,10 +1,14 @@
 import { type Command, Option } from 'commander';
 import { countOrNone, jsonOption, positiveDuration } from './arguments.ts';
 import { controlOption } from './control-option.ts';
+import type { AskOptions } from './standby-ask.ts';
+import { addTlsOptions, type TlsOptions } from './tls-options.ts';
 
-export interface StandbyOptions {
+export interface StandbyOptions extends TlsOptions {
   readonly listen: string;
   readonly images: string;
+  readonly client: readonly string[];
+  readonly tlsCrl?: string;
   readonly vm: string;
   readonly control?: string;
   readonly inside?: string;
@@ -25,11 +29,11 @@ export function addStandby(program: Command): void {
     .command('standby')
     .description('Keep the last checkpoint of a VM, and go on from it when its machine is gone.');
 
-  standby
+  const run = standby
     .command('run', { isDefault: true })
     .description('Be the standby, until told to end (SIGTERM); a VM that has gone on here stays when it ends.')
     .argument('<qemu...>', 'behind --: QEMU and its arguments, the same machine as the one that is protected')
-    .requiredOption('--listen <address>', 'for drivers and questions: unix:PATH or tcp:HOST:PORT')
+    .requiredOption('--listen <address>', 'for drivers and questions: unix:PATH, tls:HOST:PORT, tcp:127.0.0.1:PORT')
     .requiredOption(
       '--images <folder>',
       'where images are kept, of the size of two machines: /dev/shm/vm0, or on a disk',
@@ -63,7 +67,7 @@ export function addStandby(program: Command): void {
       'after',
       `
 Example:
-  holdfast standby --listen tcp:192.0.2.7:4600 --images /dev/shm/vm0 --inside stream:unix:/run/standby.sock -- \\
+  holdfast standby --listen tls:192.0.2.7:4600 --images /dev/shm/vm0 --inside stream:unix:/run/standby.sock -- \\
     qemu-system-x86_64 -m 1024 … -netdev stream,id=n0,server=on,addr.type=unix,addr.path=/run/standby.sock …
 
 Prints a line 'ready ...'. Exit code: 0 told to end; 1 the VM went on here and its machine ended; 2 wrong usage.`,
@@ -72,20 +76,29 @@ Prints a line 'ready ...'. Exit code: 0 told to end; 1 the VM went on here and i
       const { runStandby } = await import('./standby.ts');
       process.exitCode = await runStandby(qemu, options);
     });
+  addTlsOptions(run)
+    .option('--tls-crl <file>', 'who of them is not believed any more (PEM)')
+    .option(
+      '--client <name>',
+      'for tls: a DNS name or URI in the certificate of whoever protects this VM, or asks (repeatable)',
+      (name: string, before: readonly string[]) => [...before, name],
+      [],
+    );
 
   for (const [name, description] of [
     ['status', 'Say how a standby is.'],
     ['failover', 'Let the VM go on at its standby, whatever became of the machine that it is on.'],
   ] as const) {
-    standby
+    const asks = standby
       .command(name)
       .description(description)
       .argument('<address>', 'where it listens')
       .addOption(new Option('--timeout <seconds>', 'for the answer').argParser(countOrNone).default(60))
       .addOption(jsonOption())
-      .action(async (address: string, options: { readonly timeout: number; readonly json?: boolean }) => {
+      .action(async (address: string, options: AskOptions) => {
         const { askStandby } = await import('./standby-ask.ts');
         process.exitCode = await askStandby(name, address, options);
       });
+    addTlsOptions(asks);
   }
 }

@@ -1,14 +1,14 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { HostClient } from '../host/client.ts';
-import { type Address, parseAddress } from '../protect/address.ts';
 import { ImageStore } from '../protect/image-store.ts';
 import { failoverAt, takeoverAt } from '../protect/port-switch.ts';
 import { Standby, type StandbyEvent } from '../protect/standby.ts';
 import { StandbyMachine } from '../protect/standby-machine.ts';
-import { StandbyServer } from '../protect/standby-server.ts';
+import { type ListenAddress, StandbyServer } from '../protect/standby-server.ts';
 import { EXIT, Failure } from './failure.ts';
 import type { StandbyOptions } from './standby-command.ts';
+import { standbyAddress } from './tls-options.ts';
 import { gatewayAddress } from './with-host.ts';
 
 const NS_PER_MS = 1e6;
@@ -20,7 +20,7 @@ export async function runStandby(qemu: readonly string[], options: StandbyOption
   if ((inside === undefined) === (takeover !== true)) {
     throw new Failure('name either --inside, where the gateway will reach the VM, or --takeover');
   }
-  const address = addressOf(options.listen);
+  const address = await listenAddress(options);
   const host = new HostClient({
     ...gatewayAddress(options),
     client: 'holdfast standby',
@@ -66,12 +66,13 @@ export async function runStandby(qemu: readonly string[], options: StandbyOption
 }
 
 /** @throws Failure */
-function addressOf(text: string): Address {
-  try {
-    return parseAddress(text);
-  } catch (error) {
-    throw error instanceof RangeError ? new Failure(`--listen: ${error.message}`) : error;
-  }
+async function listenAddress(options: StandbyOptions): Promise<ListenAddress> {
+  const { listen, client: clients, tlsCrl } = options;
+  const address = await standbyAddress('--listen', listen, options);
+  if (!('tls' in address)) return address;
+  if (clients.length === 0) throw new Failure('--listen tls: needs --client, a name in the certificate of the driver');
+  const files = { ...address.tls, crl: tlsCrl ?? null };
+  return { tls: { ...address.tls, files, clients, tell: (message) => process.stderr.write(`holdfast: ${message}\n`) } };
 }
 
 /** @throws Failure */

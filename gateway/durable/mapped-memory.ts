@@ -4,11 +4,11 @@ import { StoreError } from './store-error.ts';
 /** Linux, asm-generic. */
 const PROT_READ_WRITE = 3;
 const MAP = { shared: 0x01, private: 0x02, fixed: 0x10, anonymous: 0x20, populate: 0x8000 } as const;
-const O = { readWrite: 2, create: 0o100, exclusive: 0o200, closeOnExec: 0o2000000, noFollow: 0o400000 } as const;
-const DIRECTORY = process.arch === 'arm64' ? 0o40000 : 0o200000;
+const O = { readWrite: 2, create: 0o100, exclusive: 0o200, closeOnExec: 0o2000000 } as const;
+/** Two flags have numbers of their own on arm64 (arch/arm64/include/uapi/asm/fcntl.h). */
+const [DIRECTORY, NO_FOLLOW] = process.arch === 'arm64' ? [0o40000, 0o100000] : [0o200000, 0o400000];
 const LOCK_EX_NB = 2 | 4;
 const ENOSPC = 28;
-const PAGE_BYTES = 4096;
 
 interface Calls {
   open(path: string, flags: number, type: 'int', mode: number): number;
@@ -35,7 +35,8 @@ function calls(): Calls {
 
 /** @returns the least number of whole pages that has room for `bytes`, in bytes */
 export function wholePages(bytes: number): number {
-  return Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
+  const page = libc().getpagesize();
+  return Math.ceil(bytes / page) * page;
 }
 
 /** Memory of the process, and behind it that of a file, in one piece. */
@@ -54,7 +55,7 @@ export class MappedMemory {
   constructor(path: string, fileStart: number, fileBytes: number) {
     const { koffi } = libc();
     const c = calls();
-    this.#fd = c.open(path, O.readWrite | O.create | O.exclusive | O.closeOnExec | O.noFollow, 'int', 0o600);
+    this.#fd = c.open(path, O.readWrite | O.create | O.exclusive | O.closeOnExec | NO_FOLLOW, 'int', 0o600);
     if (this.#fd < 0) throw failed(`cannot make ${path}`, libc().errno());
     this.#length = wholePages(fileBytes);
     try {
@@ -97,7 +98,7 @@ export class MappedMemory {
  */
 export function lockFolder(path: string): () => void {
   const c = calls();
-  const fd = c.open(path, DIRECTORY | O.closeOnExec | O.noFollow, 'int', 0);
+  const fd = c.open(path, DIRECTORY | O.closeOnExec | NO_FOLLOW, 'int', 0);
   if (fd < 0) throw failed(`cannot open ${path}`, libc().errno());
   if (c.flock(fd, LOCK_EX_NB) !== 0) {
     const errno = libc().errno();

@@ -42,19 +42,20 @@ const REASONS: Readonly<Record<string, string>> = {
   INVALID_PURPOSE: 'it is not for clients',
 };
 
-export interface TlsListenerOptions {
+/** @typeParam A what a client may do */
+export interface TlsListenerOptions<A = Access> {
   /** An IP address. */
   readonly host: string;
   /** 0: any that is free. */
   readonly port: number;
   readonly files: TlsFiles;
   /** By a name that the certificate has. */
-  readonly clients: ReadonlyMap<string, Access>;
+  readonly clients: ReadonlyMap<string, A>;
 }
 
-export interface TlsListenerParts {
+export interface TlsListenerParts<A = Access> {
   /** Gets every client that may do something. */
-  readonly admit: (socket: Socket, access: Access) => void;
+  readonly admit: (socket: Socket, access: A) => void;
   readonly clock: Clock;
   /** Milliseconds since 1970: certificates have dates. */
   readonly wallMs: () => number;
@@ -64,10 +65,10 @@ export interface TlsListenerParts {
   readonly watchTimes?: WatchTimes;
 }
 
-/** The host interface over TCP, for clients with a certificate that is known here. Files may be exchanged at any time. */
-export class TlsListener {
-  readonly #options: TlsListenerOptions;
-  readonly #parts: TlsListenerParts;
+/** An interface over TCP, for clients with a certificate that is known here. Files may be exchanged at any time. */
+export class TlsListener<A = Access> {
+  readonly #options: TlsListenerOptions<A>;
+  readonly #parts: TlsListenerParts<A>;
   /** Takes connections; those that are worth it are given to `#tls`, which listens to nothing itself. */
   readonly #server: Server;
   readonly #tls: TlsServer;
@@ -80,7 +81,7 @@ export class TlsListener {
   #material: TlsMaterial;
 
   /** @throws TlsFilesError, or the system's error where it cannot listen */
-  static async open(options: TlsListenerOptions, parts: TlsListenerParts): Promise<TlsListener> {
+  static async open<A>(options: TlsListenerOptions<A>, parts: TlsListenerParts<A>): Promise<TlsListener<A>> {
     const files = watched(options.files);
     const print = await WatchedFiles.print(files);
     const listener = new TlsListener(options, parts, await readTlsFiles(options.files), print);
@@ -93,7 +94,12 @@ export class TlsListener {
     }
   }
 
-  private constructor(options: TlsListenerOptions, parts: TlsListenerParts, material: TlsMaterial, print: string) {
+  private constructor(
+    options: TlsListenerOptions<A>,
+    parts: TlsListenerParts<A>,
+    material: TlsMaterial,
+    print: string,
+  ) {
     this.#options = options;
     this.#parts = parts;
     this.#material = material;

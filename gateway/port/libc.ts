@@ -7,7 +7,7 @@ import { PortError } from './port-error.ts';
 /** The parts of koffi that ports use. */
 export type KoffiModule = typeof Koffi;
 
-/** Addresses are numbers: user space lies below 2^47. Each function returns -1 on failure; then `errno` tells why. */
+/** Addresses are numbers: user space lies below 2^47, on arm64 below 2^48. Each function returns -1 on failure; then `errno` tells why. */
 export interface Libc {
   readonly koffi: KoffiModule;
   socket(domain: number, type: number, protocol: number): number;
@@ -26,6 +26,8 @@ export interface Libc {
   munmap(address: number, length: number): number;
   syscall(number: number, a: number, b: number, c: number): number;
   close(fd: number): number;
+  /** Bytes: 4096 on x64; kernels for arm64 have 4, 16 or 64 KiB. */
+  getpagesize(): number;
   errno(): number;
 }
 
@@ -83,6 +85,7 @@ export function libc(): Libc {
     munmap: c.func('int munmap(uintptr_t, size_t)'),
     syscall: c.func('long syscall(long, uintptr_t, uintptr_t, uintptr_t)'),
     close: c.func('int close(int)'),
+    getpagesize: c.func('int getpagesize(void)'),
     errno: () => koffi.errno(),
   };
   return loaded;

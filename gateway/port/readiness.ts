@@ -1,24 +1,15 @@
-import { libc } from './libc.ts';
-
-interface Poll {
-  close(): void;
-}
-
-/** koffi's type says that the listener gets the events alone; it gets libuv's status before them. */
-type PollListener = (status: number) => void;
-
-/** A handle that is collected is closed, and the process ends as if nothing were left to do: these are not collected. */
-const alive = new Set<Poll>();
+import { koffiPolls, type Polls, uvPolls } from './polls.ts';
 
 /**
  * Calls `listener` while the file descriptor is readable. `failed` is told of an error of the descriptor, which ends the
  * watch. Close it before the descriptor.
  */
 export class Readiness {
-  #poll: Poll | null;
+  #poll: { close(): void } | null;
 
-  constructor(fd: number, listener: () => void, failed: () => void) {
-    const told: PollListener = (status) => {
+  /** @throws PortError where the descriptor cannot be watched */
+  constructor(fd: number, listener: () => void, failed: () => void, polls: Polls = uvPolls() ?? koffiPolls) {
+    this.#poll = polls.watch(fd, (status) => {
       if (this.#poll === null) return;
       try {
         if (status < 0) {
@@ -33,15 +24,12 @@ export class Readiness {
           throw error;
         });
       }
-    };
-    this.#poll = libc().koffi.node.poll(fd, { readable: true }, told as never);
-    alive.add(this.#poll);
+    });
   }
 
   close(): void {
-    if (this.#poll === null) return;
-    alive.delete(this.#poll);
-    this.#poll.close();
+    const poll = this.#poll;
     this.#poll = null;
+    poll?.close();
   }
 }

@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { crc32 } from 'node:zlib';
+import { connectTo } from '../host/connect.ts';
 import { LineReader } from '../host/line-reader.ts';
 import { encodeCall, parseLine, RequestError } from '../host/protocol.ts';
 import type { Address } from './address.ts';
@@ -38,10 +39,13 @@ export class StandbyLink {
   #lastId = 0;
   #answeredAt = Number.NEGATIVE_INFINITY;
   #isClosed = false;
+  /** The standby has answered: it takes our certificate. */
+  #isWelcome: boolean;
 
-  private constructor(socket: Socket, timeoutMs: number) {
+  private constructor(socket: Socket, timeoutMs: number, isKnown: boolean) {
     this.#socket = socket;
     this.#timeoutMs = timeoutMs;
+    this.#isWelcome = isKnown;
     const lines = new LineReader(MAX_LINE_BYTES);
     socket.on('data', (chunk: Buffer) => {
       if (lines.feed(chunk, (line) => this.#read(line)) < 0) socket.destroy();
@@ -49,7 +53,7 @@ export class StandbyLink {
     this.closed = new Promise((resolve) => {
       socket.on('close', () => {
         this.#isClosed = true;
-        for (const id of [...this.#pending.keys()]) this.#settle(id)?.reject(new LinkError('the standby hung up'));
+        for (const id of [...this.#pending.keys()]) this.#settle(id)?.reject(this.#hungUp());
         resolve();
       });
     });
@@ -58,15 +62,18 @@ export class StandbyLink {
   /** @param timeoutMs for the connection, and for each answer @throws LinkError */
   static connect(address: Address, timeoutMs: number): Promise<StandbyLink> {
     return new Promise((resolve, reject) => {
-      const socket = connect({ ...address, noDelay: true });
+      const isTls = 'tls' in address;
+      const connected = () => {
+        clearTimeout(timer);
+        socket.setNoDelay(true);
+        resolve(new StandbyLink(socket, timeoutMs, !isTls));
+      };
+      const socket =
+        'host' in address ? connect(address).once('connect', connected) : connectTo(address, false, connected);
       const timer = setTimeout(() => socket.destroy(new Error(`no connection within ${timeoutMs} ms`)), timeoutMs);
       socket.on('error', (cause) => {
         clearTimeout(timer);
         reject(new LinkError(`the standby cannot be reached: ${cause.message}`, { cause }));
-      });
-      socket.on('connect', () => {
-        clearTimeout(timer);
-        resolve(new StandbyLink(socket, timeoutMs));
       });
     });
   }
@@ -86,7 +93,7 @@ export class StandbyLink {
     params: StandbyParams<M>,
     timeoutMs = this.#timeoutMs,
   ): Promise<StandbyResults[M]> {
-    if (this.#isClosed) return Promise.reject(new LinkError('the standby hung up'));
+    if (this.#isClosed) return Promise.reject(this.#hungUp());
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId;
       const timer = setTimeout(() => {
@@ -119,6 +126,7 @@ export class StandbyLink {
     const { id, result, error } = parsed.value as Record<string, unknown>;
     const pending = this.#settle(id as number);
     if (pending === undefined) return true;
+    this.#isWelcome = true;
     this.#answeredAt = Math.max(this.#answeredAt, pending.sentAt);
     if (error === undefined) pending.resolve(result as never);
     else {
@@ -126,6 +134,12 @@ export class StandbyLink {
       pending.reject(new RequestError(code, data.code, message));
     }
     return true;
+  }
+
+  #hungUp(): LinkError {
+    return new LinkError(
+      this.#isWelcome ? 'the standby hung up' : 'the standby hung up: it may not know our certificate',
+    );
   }
 
   #settle(id: number): Pending | undefined {

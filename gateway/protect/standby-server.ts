@@ -2,31 +2,38 @@ import { rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { LineReader } from '../host/line-reader.ts';
 import { encodeError, encodeResult, RequestError, RPC } from '../host/protocol.ts';
-import type { Address } from './address.ts';
 import type { Driver, Standby } from './standby.ts';
 import { decodeStandbyRequest, type StandbyRequest } from './standby-api.ts';
+import { type OpenTls, openTls, type StandbyTls } from './standby-tls.ts';
 
 const MAX_LINE_BYTES = 65_536;
 /** Only the owner may connect to a unix socket. */
 const OTHERS_MASK = 0o177;
+
+/** A unix socket's path, a TCP address, or one for clients with certificates. */
+export type ListenAddress =
+  | { readonly path: string }
+  | { readonly host: string; readonly port: number }
+  | { readonly tls: StandbyTls };
 
 /** Listens for drivers, and for people who ask how things are. */
 export class StandbyServer {
   readonly #standby: Standby;
   readonly #server: Server;
   readonly #sessions = new Set<StandbySession>();
+  #tls: OpenTls | null = null;
 
   constructor(standby: Standby) {
     this.#standby = standby;
-    this.#server = createServer({ noDelay: true }, (socket) => {
-      const session = new StandbySession(socket, this.#standby);
-      this.#sessions.add(session);
-      socket.on('close', () => this.#sessions.delete(session));
-    });
+    this.#server = createServer({ noDelay: true }, (socket) => this.#admit(socket));
   }
 
   /** Takes a unix socket's path also from a standby that was killed. @throws Error where another one answers, or nothing can listen */
-  async listen(address: Address): Promise<void> {
+  async listen(address: ListenAddress): Promise<void> {
+    if ('tls' in address) {
+      this.#tls = await openTls(address.tls, (socket) => this.#admit(socket));
+      return;
+    }
     if ('path' in address) await removeStale(address.path);
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject);
@@ -39,10 +46,21 @@ export class StandbyServer {
     });
   }
 
+  /** For clients with certificates; null: there is none. */
+  get tlsPort(): number | null {
+    return this.#tls?.port ?? null;
+  }
+
   async close(): Promise<void> {
     const isClosed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     for (const session of this.#sessions) session.hangUp();
-    await isClosed;
+    await Promise.all([isClosed, this.#tls?.close()]);
+  }
+
+  #admit(socket: Socket): void {
+    const session = new StandbySession(socket, this.#standby);
+    this.#sessions.add(session);
+    socket.on('close', () => this.#sessions.delete(session));
   }
 }
 
