@@ -26,6 +26,7 @@ beforeEach(({ skip }) => {
   skip(reason !== null, reason ?? '');
   scene = new LiveScene();
   scene.addAddresses(false);
+  scene.introduce();
 });
 afterEach(async () => {
   await scene?.delete();

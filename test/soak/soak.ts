@@ -34,6 +34,7 @@ export async function soak({ seconds, framesPerSecond, seed }: SoakOptions): Pro
   const scene = new LiveScene(false);
   try {
     scene.addAddresses();
+    scene.introduce();
     const gateway = await scene.run('--rules', scene.file('soak.rules', RULES));
     const run = (name: string) => ['--import', 'tsx', new URL(name, import.meta.url).pathname];
     const file = `${scene.folder}/arrived`;

@@ -1,6 +1,15 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { createWriteStream, existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import {
+  createWriteStream,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +19,7 @@ import { allowMigrations, Migration } from '../../gateway/protect/migration.ts';
 import { QmpClient } from '../../gateway/protect/qmp.ts';
 import { until } from './netns.ts';
 
-/** Addresses and ports of the guest; see guest/counter.c for what answers there. */
+/** Addresses and ports of the guest; see guest/counter.c for what answers there, and guest/recorder.c for records. */
 export const VM_GUEST = {
   mac: '52:54:00:77:00:01',
   ip4: '10.77.0.1',
@@ -18,7 +27,11 @@ export const VM_GUEST = {
   lines: 7000,
   datagrams: 7001,
   http: 8080,
+  records: 7002,
 } as const;
+
+/** The guest's disk, as QEMU and the command line call it. */
+export const VM_DISK = { name: 'd0', bytes: 16 * 2 ** 20, recordBytes: 512 } as const;
 
 const QEMU = 'qemu-system-x86_64';
 const SOURCES = fileURLToPath(new URL('guest/', import.meta.url));
@@ -45,15 +58,17 @@ export function hasGuest(): boolean {
 
 function files(): string {
   const sum = createHash('sha256');
-  for (const name of ['counter.c', 'init.sh', 'make.sh']) sum.update(readFileSync(join(SOURCES, name)));
+  for (const name of ['counter.c', 'recorder.c', 'init.sh', 'application.sh', 'make.sh'])
+    sum.update(readFileSync(join(SOURCES, name)));
   return join(FOLDER, `files-${sum.digest('hex').slice(0, 16)}`);
 }
 
 /**
  * @param wire a unix socket on which the machine waits for its gateway, also for another one after that
+ * @param disk image of its disk; null: it has none
  * @returns QEMU and its arguments
  */
-export function guestCommand(wire: string): string[] {
+export function guestCommand(wire: string, disk: string | null = null): string[] {
   return [
     QEMU,
     ...['-machine', 'q35,accel=tcg', '-m', '128', '-nodefaults', '-display', 'none', '-no-reboot'],
@@ -62,7 +77,19 @@ export function guestCommand(wire: string): string[] {
     ...['-netdev', `stream,id=n0,server=on,addr.type=unix,addr.path=${wire}`],
     ...['-device', `virtio-net-pci,netdev=n0,mac=${VM_GUEST.mac},guest_announce=off,romfile=`],
     ...['-device', 'isa-serial,chardev=s0'],
+    ...(disk === null ? [] : diskParameters(disk)),
   ];
+}
+
+function diskParameters(image: string): string[] {
+  const drive = `if=none,id=${VM_DISK.name},format=raw,cache=none,discard=unmap,file=${image}`;
+  return ['-drive', drive, '-device', `virtio-blk-pci,drive=${VM_DISK.name}`];
+}
+
+/** Makes an empty disk for the guest. */
+export function makeDisk(path: string): void {
+  writeFileSync(path, '');
+  truncateSync(path, VM_DISK.bytes);
 }
 
 /** For a machine whose console nobody reads. */
@@ -70,15 +97,21 @@ export const NO_CONSOLE = ['-chardev', 'null,id=s0'] as const;
 
 /**
  * The guest once it has booted, as a machine's state that `-incoming` takes: booting takes seconds, loading a moment.
+ * @param hasDisk an empty one
  * @returns the file, made where it is not there yet
  */
-export async function bootedGuest(): Promise<string> {
+export async function bootedGuest(hasDisk = false): Promise<string> {
   const version = spawnSync(QEMU, ['--version'], { encoding: 'utf8' }).stdout;
-  const sum = createHash('sha256').update(version).update(files()).update(guestCommand('').join(' '));
+  const sum = createHash('sha256')
+    .update(version)
+    .update(files())
+    .update(guestCommand('', hasDisk ? '' : null).join(' '));
   const booted = join(FOLDER, `booted-${sum.digest('hex').slice(0, 16)}`);
   if (existsSync(booted)) return booted;
   const folder = mkdtempSync(join(FOLDER, 'boot-'));
-  const [program, ...parameters] = guestCommand(join(folder, 'wire'));
+  const disk = hasDisk ? join(folder, 'disk') : null;
+  if (disk !== null) makeDisk(disk);
+  const [program, ...parameters] = guestCommand(join(folder, 'wire'), disk);
   const qmpPath = join(folder, 'qmp');
   const console = ['-chardev', 'stdio,id=s0', '-qmp', `unix:${qmpPath},server=on,wait=off`];
   const child = spawn(program!, [...parameters, ...console]);

@@ -50,6 +50,20 @@ export class LiveScene {
     }
   }
 
+  /**
+   * The ends know each other's link addresses. Otherwise what is sent first waits in the kernel for an ARP answer, and may be
+   * overtaken by what is sent when that comes.
+   */
+  introduce(): void {
+    for (const [netns, peer, address] of [
+      [this.guest, this.network, NETWORK.ip4],
+      [this.network, this.guest, GUEST.ip4],
+    ] as const) {
+      const mac = peer.run('cat', '/sys/class/net/eth0/address').trim();
+      netns.run('ip', 'neigh', 'add', address, 'lladdr', mac, 'nud', 'permanent', 'dev', 'eth0');
+    }
+  }
+
   /** @returns the path of a file with these contents */
   file(name: string, text: string): string {
     const path = join(this.folder, name);

@@ -26,4 +26,5 @@ if [ -n "$vlan" ]; then
 fi
 [ -n "$ip4" ] && ip addr add $ip4 dev $device
 [ -n "$ip6" ] && ip -6 addr add $ip6 dev $device
+[ -b /dev/vda ] && /recorder
 while true; do /counter; done

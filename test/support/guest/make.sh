@@ -18,17 +18,19 @@ flock 9
 work=$(mktemp -d "$folder/work.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
-if [ ! -s "$folder/kernel" ]; then
+modules="virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk failover net_failover virtio_net 8021q garp mrp stp llc virtio_console"
+if [ ! -s "$folder/kernel" ] || [ "$(cat "$folder/modules/list" 2>/dev/null)" != "$modules" ]; then
   package=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null | sed -n 's/.*Depends: //p' | head -n 1)
   [ -n "$package" ] || fail "apt knows no kernel image for clouds"
   (cd "$work" && timeout 240 apt-get download "$package" >download.log 2>&1) || fail "apt-get download $package: $(tail -n 1 "$work/download.log")"
   dpkg -x "$work"/*.deb "$work/package"
   mkdir -p "$work/modules"
-  for module in virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk failover net_failover virtio_net 8021q garp mrp stp llc; do
+  for module in $modules; do
     find "$work/package" \( -name "$module.ko" -o -name "$module.ko.xz" \) -exec cp {} "$work/modules/" \;
   done
   find "$work/modules" -name '*.xz' -exec xz -d {} +
   [ -s "$work/modules/virtio_net.ko" ] || fail "$package has no module virtio_net"
+  echo "$modules" >"$work/modules/list"
   rm -rf "$folder/modules"
   mv "$work/modules" "$folder/modules"
   mv "$work"/package/boot/vmlinuz-* "$folder/kernel"
@@ -36,11 +38,14 @@ fi
 
 root=$work/root
 mkdir -p "$root"/{bin,dev,proc,sys,modules}
-gcc -O2 -static -o "$root/counter" "$here/counter.c" 2>"$work/gcc.log" || fail "gcc: $(head -n 1 "$work/gcc.log")"
+for program in counter recorder; do
+  gcc -O2 -static -o "$root/$program" "$here/$program.c" 2>"$work/gcc.log" || fail "gcc: $(head -n 1 "$work/gcc.log")"
+done
 cp "$(command -v busybox)" "$root/bin/busybox"
 for applet in sh mount insmod ip cat echo sleep; do ln -s busybox "$root/bin/$applet"; done
 cp "$folder"/modules/*.ko "$root/modules/"
 cp "$here/init.sh" "$root/init"
-chmod 755 "$root/init" "$root/counter"
+cp "$here/application.sh" "$root/application"
+chmod 755 "$root/init" "$root/application" "$root/counter" "$root/recorder"
 (cd "$root" && find . | cpio -o -H newc --quiet | gzip -1) >"$work/files"
-mv "$work/files" "$folder/files-$(cat "$here"/counter.c "$here"/init.sh "$here"/make.sh | sha256sum | cut -c1-16)"
+mv "$work/files" "$folder/files-$(cat "$here"/counter.c "$here"/recorder.c "$here"/init.sh "$here"/application.sh "$here"/make.sh | sha256sum | cut -c1-16)"
