@@ -83,8 +83,9 @@ export class Gateway {
     const lookReady = () => {
       if (vms.size === config.vms.length && [...vms.values()].every((vm) => vm.isReady)) becomeReady();
     };
+    const told = new Map<string, string>();
     const onLink = (port: PortStatus) => {
-      tellLink(limited, port);
+      tellLink(limited, told, port);
       server?.publish('port', { vm: port.vm, name: port.name, state: port.link });
       lookReady();
     };
@@ -109,7 +110,7 @@ export class Gateway {
       vms.set(vm.name, live);
       rules.get(vm.name)!.attach(live.vm);
       tellRecovered(log, vm, store);
-      for (const port of live.ports()) if (port.trouble !== null) tellLink(limited, port);
+      for (const port of live.ports()) if (port.trouble !== null) tellLink(limited, told, port);
     }
 
     const ports = () => [...vms.values()].flatMap((vm) => vm.ports());
@@ -189,10 +190,18 @@ async function closeAll(closing: Closing): Promise<void> {
   for (const close of closing.splice(0).reverse()) await close();
 }
 
-function tellLink(log: LimitedLog, { vm, side, name, backend, link, trouble }: PortStatus): void {
+/** @param told the last message of each port, which is not repeated */
+function tellLink(
+  log: LimitedLog,
+  told: Map<string, string>,
+  { vm, side, name, backend, link, trouble }: PortStatus,
+): void {
   const isWell = link === 'up' && trouble === null;
   const message = isWell ? `the ${side} port is up` : (trouble ?? `the ${side} port's link is ${link}`);
-  log.write(isWell ? 'info' : 'warn', `${vm} ${name}`, { vm, port: `${backend}:${name}` }, message);
+  const key = `${vm} ${name}`;
+  if (told.get(key) === message) return;
+  told.set(key, message);
+  log.write(isWell ? 'info' : 'warn', key, { vm, port: `${backend}:${name}` }, message);
 }
 
 /** Says that the configuration is not where the VM is. */
