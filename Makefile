@@ -4,8 +4,9 @@ SHELL := /bin/bash
 time ?= 60
 seed ?= 1
 only ?=
+rate ?= 100000
 
-.PHONY: build check test demo bench fuzz soak mutate deb fresh clean
+.PHONY: build check test demo bench fuzz soak steady mutate deb fresh clean
 
 node_modules: package.json package-lock.json
 	npm ci --no-audit --no-fund
@@ -34,14 +35,18 @@ demo: build
 
 bench: build
 	@bash test/support/tools.sh
-	npx tsx test/bench/run.ts only=$(only) rounds=$(rounds)
+	npx tsx test/bench/run.ts only=$(only) rounds=$(rounds) "protect=$(protect)"
 
 fuzz: build
 	npx tsx test/fuzz/run.ts time=$(time) seed=$(seed)
 
 soak: time = 30m
 soak: build
-	npx tsx test/soak/run.ts time=$(time) seed=$(seed)
+	npx tsx test/soak/run.ts time=$(time) seed=$(seed) only=$(only)
+
+steady: time = 30m
+steady: build
+	npx tsx test/soak/steady.ts time=$(time) rate=$(rate)
 
 mutate: build
 	HOLDFAST_SEED=$(seed) npx tsx test/mutation/run.ts only=$(only)

@@ -32,25 +32,39 @@ export class Egress {
     this.#port = port;
   }
 
-  /** Takes frame `i` of the batch and its pool slot. */
-  add(batch: FrameBatch, i: number): void {
-    this.#queue.copyFrom(this.#queue.count, batch, i);
-    this.#queue.count++;
+  /**
+   * Takes the first `count` frames of the batch and their pool slots, and offers them to the port behind what is queued.
+   * @returns how many frames it accepted
+   */
+  send(batch: FrameBatch, count: number): number {
+    const queue = this.#queue;
+    const isFirst = queue.count === 0;
+    // As a rule nothing waits, and frames need not be written down here.
+    const accepted = isFirst && count > 0 ? this.#offer(batch, count) : 0;
+    for (let i = accepted; i < count; i++) {
+      queue.copyFrom(queue.count, batch, i);
+      queue.count++;
+    }
+    return isFirst ? accepted : this.flush();
   }
 
   /** Offers what is queued to the port. @returns how many frames it accepted */
   flush(): number {
     const queue = this.#queue;
     if (queue.count === 0) return 0;
-    const accepted = this.#port.transmit(queue, 0, queue.count);
-    if (accepted > 0 && this.onAccepted !== null) this.onAccepted(queue, accepted);
-    for (let i = 0; i < accepted; i++) {
-      if (this.#own !== null) this.#own.left(queue, i);
-      this.#pool.give(queue.offset[i]!);
-    }
+    const accepted = this.#offer(queue, queue.count);
     const left = queue.count - accepted;
     for (let i = 0; i < left && accepted > 0; i++) queue.copyFrom(i, queue, accepted + i);
     queue.count = left;
+    return accepted;
+  }
+
+  #offer(batch: FrameBatch, count: number): number {
+    const accepted = this.#port.transmit(batch, 0, count);
+    if (accepted > 0 && this.onAccepted !== null) this.onAccepted(batch, accepted);
+    if (this.#own !== null) for (let i = 0; i < accepted; i++) this.#own.left(batch, i);
+    // The other way round, so that the next batch finds them in the same order.
+    for (let i = accepted - 1; i >= 0; i--) this.#pool.give(batch.offset[i]!);
     return accepted;
   }
 }

@@ -71,6 +71,8 @@ export class Forwarder {
   readonly #parsed = new Parsed();
   readonly #key = new Int32Array(FLOW_KEY_WORDS);
   readonly #received: FrameBatch;
+  /** Those of the received frames that leave at once, where not all do. */
+  readonly #passing: FrameBatch;
   readonly #released: FrameBatch;
   readonly #outward: Egress;
   readonly #inward: Egress;
@@ -83,6 +85,7 @@ export class Forwarder {
   constructor(parts: ForwarderParts) {
     this.#parts = parts;
     this.#received = new FrameBatch(parts.pool.slab, parts.batchFrames);
+    this.#passing = new FrameBatch(parts.pool.slab, parts.batchFrames);
     this.#released = new FrameBatch(parts.pool.slab, parts.batchFrames);
     this.#inside = parts.inside;
     this.announcer = new Announcer(parts.outside);
@@ -144,9 +147,11 @@ export class Forwarder {
     const { counters, epochs, txBuffer } = this.#parts;
     const batch = this.#received;
     const count = this.#receive(this.#inside, this.mayRead(draining));
+    if (count === 0) return 0;
     const epoch = epochs.state === 'off' ? 0 : epochs.openEpoch;
+    let passing = 0;
+    counters.values[COUNT.outbound]! += count;
     for (let i = 0; i < count; i++) {
-      counters.values[COUNT.outbound]!++;
       batch.epoch[i] = epoch;
       batch.rule[i] = 0;
       this.#judge(batch, i);
@@ -159,12 +164,12 @@ export class Forwarder {
         this.#hold(batch, i, true, draining);
       } else {
         counters.reasons[batch.reason[i]!]!++;
-        this.#outward.add(batch, i);
+        passing++;
       }
     }
     // Slots of held and dropped frames were given back, and hold their bytes until the next read.
-    if (count > 0 && this.#tap !== null) this.#tap.received('inside', batch, count);
-    if (count > 0) counters.values[COUNT.passed]! += this.#outward.flush();
+    if (this.#tap !== null) this.#tap.received('inside', batch, count);
+    counters.values[COUNT.passed]! += this.#outward.send(this.#leaving(passing), passing);
     return count;
   }
 
@@ -213,8 +218,10 @@ export class Forwarder {
     const { outside, counters } = this.#parts;
     const batch = this.#received;
     const count = this.#receive(outside, this.#slots(this.#inward));
+    if (count === 0) return 0;
+    let passing = 0;
+    counters.values[COUNT.inbound]! += count;
     for (let i = 0; i < count; i++) {
-      counters.values[COUNT.inbound]!++;
       this.ownAddresses.came(batch, i);
       this.#judgeInbound(batch, i);
       counters.reasons[batch.reason[i]!]!++;
@@ -222,11 +229,11 @@ export class Forwarder {
         counters.values[COUNT.inboundDropped]!++;
         this.#parts.pool.give(batch.offset[i]!);
       } else {
-        this.#inward.add(batch, i);
+        passing++;
       }
     }
-    if (count > 0 && this.#tap !== null) this.#tap.received('outside', batch, count);
-    if (count > 0) counters.values[COUNT.inboundPassed]! += this.#inward.flush();
+    if (this.#tap !== null) this.#tap.received('outside', batch, count);
+    counters.values[COUNT.inboundPassed]! += this.#inward.send(this.#leaving(passing), passing);
     return count;
   }
 
@@ -405,5 +412,19 @@ export class Forwarder {
     counters.values[COUNT.dropped]!++;
     counters.reasons[batch.reason[i]!]!++;
     pool.give(batch.offset[i]!);
+  }
+
+  /** @returns the received frames that leave now, `count` of them, from the first place on */
+  #leaving(count: number): FrameBatch {
+    const batch = this.#received;
+    if (count === batch.count) return batch;
+    const passing = this.#passing;
+    let kept = 0;
+    for (let i = 0; i < batch.count; i++) {
+      if (batch.verdict[i] !== VERDICT.pass || batch.reason[i] === REASON.behindHeld) continue;
+      passing.copyFrom(kept, batch, i);
+      kept++;
+    }
+    return passing;
   }
 }

@@ -7,6 +7,10 @@ export class FramePool {
   readonly slots: number;
   readonly #free: Uint32Array;
   #freeCount: number;
+  /** What was shown last and is still so: slots come back in the order in which they went, as a rule. */
+  #shown: Uint32Array | null = null;
+  #shownCount = 0;
+  #shownOf = 0;
 
   /** @param start bytes from the slab's start to the first slot */
   constructor(slab: Slab, start: number, slots: number, slotBytes: number) {
@@ -22,11 +26,19 @@ export class FramePool {
     return this.#freeCount;
   }
 
-  /** Writes the offsets of the slots that would be taken next, up to `max`. @returns how many; `takeShown` takes the first of them */
+  /**
+   * Writes the offsets of the slots that would be taken next, up to `max`. What was written is the pool's: it is not written again
+   * where nothing has changed.
+   * @returns how many; `takeShown` takes the first of them
+   */
   show(offsets: Uint32Array, max: number): number {
     const count = max < this.#freeCount ? max : this.#freeCount;
+    if (offsets === this.#shown && this.#freeCount === this.#shownOf && count <= this.#shownCount) return count;
     const last = this.#freeCount - 1;
     for (let i = 0; i < count; i++) offsets[i] = this.#free[last - i]!;
+    this.#shown = offsets;
+    this.#shownCount = count;
+    this.#shownOf = this.#freeCount;
     return count;
   }
 
@@ -38,7 +50,10 @@ export class FramePool {
 
   give(offset: number): void {
     if (this.#freeCount === this.slots) throw new Error('frame pool: more slots given than taken');
-    this.#free[this.#freeCount] = offset;
+    if (this.#free[this.#freeCount] !== offset) {
+      this.#free[this.#freeCount] = offset;
+      this.#shown = null;
+    }
     this.#freeCount++;
   }
 }

@@ -34,6 +34,9 @@ if [ "$(id -u)" != 0 ]; then
   echo "Live, between network namespaces: skipped, it needs root (sudo make demo)."
 elif ! command -v ip >/dev/null || ! ip netns add holdfast-demo-try-$$ 2>/dev/null; then
   echo "Live, between network namespaces: skipped, it needs the program ip (Debian: iproute2) and the right to make namespaces."
+elif ! ip netns exec holdfast-demo-try-$$ true 2>/dev/null; then
+  ip netns del holdfast-demo-try-$$
+  echo "Live, between network namespaces: skipped, 'ip netns exec' fails here (in a chroot: its root must be a mount point)."
 else
   ip netns del holdfast-demo-try-$$
   bash pcaps/demo-live.sh

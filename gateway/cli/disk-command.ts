@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { NbdTls } from '../disk/nbd-connection.ts';
 import type { NbdAddress } from '../disk/nbd-server.ts';
+import { diskSize } from './disk-option.ts';
 import { Failure } from './failure.ts';
 
 /** `unix:PATH` or `tcp:HOST:PORT`. */
@@ -11,15 +12,6 @@ function address(text: string): NbdAddress {
   if (host === undefined || Number(port) > 65_535)
     throw new InvalidArgumentError('expected unix:PATH or tcp:HOST:PORT');
   return { host, port: Number(port) };
-}
-
-/** `20G`, `512M`, `1T` or plain bytes. */
-function diskSize(text: string): number {
-  const [, value, unit] = /^(\d{1,14})([KMGT]?)$/.exec(text) ?? [];
-  const bytes = Number(value) * ({ '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 }[unit ?? ''] ?? 1);
-  if (!Number.isSafeInteger(bytes) || bytes < 1)
-    throw new InvalidArgumentError('expected a size such as 20G, 512M or 1T');
-  return bytes;
 }
 
 function tls(options: { tlsKey?: string; tlsCert?: string; tlsCa?: string }): NbdTls | null {

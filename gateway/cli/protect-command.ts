@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import { jsonOption, positiveDuration } from './arguments.ts';
 import { controlOption } from './control-option.ts';
+import { driveName } from './disk-option.ts';
 import { addTlsOptions, type TlsOptions } from './tls-options.ts';
 
 export interface ProtectOptions extends TlsOptions {
@@ -13,6 +14,9 @@ export interface ProtectOptions extends TlsOptions {
   readonly lease: number;
   readonly patience: number;
   readonly downtime: number;
+  readonly disk: readonly string[];
+  readonly diskAddress?: string;
+  readonly diskTls?: string;
   readonly json?: boolean;
 }
 
@@ -59,12 +63,31 @@ export function addProtect(program: Command): void {
         .argParser(positiveDuration)
         .default(100e6, '100ms'),
     )
+    .addOption(
+      new Option(
+        '--disk <drive>',
+        "once for each disk that the standby keeps too, by the machine's name for it: -drive id=NAME, or a node-name",
+      )
+        .argParser(driveName)
+        .default([], 'none'),
+    )
+    .option(
+      '--disk-address <address>',
+      'where the standby serves them, if not where it says: unix:PATH, tls:HOST:PORT …',
+    )
+    .option(
+      '--disk-tls <folder>',
+      "for tls: certificates of the machine's own, as QEMU wants them: ca-cert.pem, client-cert.pem, client-key.pem",
+    )
     .addOption(jsonOption())
     .addHelpText(
       'after',
       `
 The machine must run already; it is attached to, also after this command was killed. Told to end (SIGTERM), it leaves the term in
 force: the gateway holds what needs a checkpoint until somebody protects the VM again, or 'holdfast host stop' ends it.
+
+Disks are copied first, while the machine runs; from then on its writes go to both. Where the standby fails, the machine's own disk goes
+on, and nothing is protected until a standby is back and has a new copy.
 
 Example:
   holdfast protect --qmp /run/vm0.qmp --standby tls:192.0.2.7:4600 --vm vm0 \\

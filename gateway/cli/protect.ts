@@ -1,6 +1,7 @@
 import { HostClient } from '../host/client.ts';
 import { addressText } from '../host/connect.ts';
 import { CheckpointDriver } from '../protect/checkpoint-driver.ts';
+import { DiskMirrors } from '../protect/disk-mirrors.ts';
 import type { DriverEvent } from '../protect/driver-events.ts';
 import type { Pace } from '../protect/pace.ts';
 import { QmpError } from '../protect/qmp.ts';
@@ -20,6 +21,7 @@ export async function protect(options: ProtectOptions): Promise<number> {
   const address = gatewayAddress(options);
   const pace = paceOf(options.interval);
   const standby = await standbyAddress('--standby', options.standby, options);
+  const tell = options.json === true ? tellPrograms : tellPeople;
   const host = new HostClient({ ...address, client: 'holdfast protect', timeoutMs: GATEWAY_TIMEOUT_MS });
   try {
     const { name: vm, now } = await chosenVm(host, options.vm ?? null);
@@ -39,8 +41,8 @@ export async function protect(options: ProtectOptions): Promise<number> {
       patienceMs: Math.ceil(options.patience / NS_PER_MS),
       downtimeLimitMs: Math.ceil(options.downtime / NS_PER_MS),
       confirmTimeoutMs: CONFIRM_TIMEOUT_MS,
-      disk: null,
-      onEvent: options.json === true ? tellPrograms : tellPeople,
+      disk: mirrorsOf(options, tell),
+      onEvent: tell,
     });
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => driver.stop());
     const outcome = await driver.run();
@@ -51,6 +53,17 @@ export async function protect(options: ProtectOptions): Promise<number> {
   } finally {
     host.close();
   }
+}
+
+function mirrorsOf(options: ProtectOptions, tell: (event: DriverEvent) => void): DiskMirrors | null {
+  const { disk: names, diskAddress: address = null, diskTls: tlsFolder = null } = options;
+  if (names.length === 0) return null;
+  return new DiskMirrors({
+    names,
+    address,
+    tlsFolder,
+    onCopy: (is, bytes) => tell({ event: 'disks', is, names, bytes }),
+  });
 }
 
 /** `100ms`, `adaptive`, `adaptive:50ms:1s`. @throws Failure */
@@ -80,6 +93,8 @@ function tellPeople(event: DriverEvent): void {
   if (event.event === 'state') process.stdout.write(`${event.state}: ${event.why}\n`);
   if (event.event === 'term')
     process.stdout.write(`term ${event.term} ${event.how}, epoch ${event.openEpoch} is open\n`);
+  if (event.event === 'disks')
+    process.stdout.write(`${event.is}: disks ${event.names.join(', ')}, ${event.bytes} bytes\n`);
   if (event.event === 'aborted')
     process.stdout.write(`epoch ${event.epoch} aborted: ${event.why}; again in ${event.retryMs} ms\n`);
 }

@@ -1,6 +1,8 @@
 import { type Command, Option } from 'commander';
+import type { StandbyDisk } from '../protect/standby-disks.ts';
 import { countOrNone, jsonOption, positiveDuration } from './arguments.ts';
 import { controlOption } from './control-option.ts';
+import { standbyDisk } from './disk-option.ts';
 import type { AskOptions } from './standby-ask.ts';
 import { addTlsOptions, type TlsOptions } from './tls-options.ts';
 
@@ -20,6 +22,8 @@ export interface StandbyOptions extends TlsOptions {
   readonly cold?: boolean;
   readonly unprotected?: boolean;
   readonly sync?: boolean;
+  readonly disk: readonly StandbyDisk[];
+  readonly diskListen?: string;
   readonly json?: boolean;
 }
 
@@ -62,6 +66,18 @@ export function addStandby(program: Command): void {
     )
     .option('--cold', 'start the machine when it is needed; until then it costs no memory')
     .option('--sync', 'an image counts only when it is on the storage')
+    .addOption(
+      new Option(
+        '--disk <disk>',
+        'once for each disk, NAME=IMAGE[,size=SIZE][,log=FOLDER]: NAME as --disk of protect has it; IMAGE, a raw file, is what the command behind -- opens for it',
+      )
+        .argParser(standbyDisk)
+        .default([], 'none, or disks that both machines share'),
+    )
+    .option(
+      '--disk-listen <address>',
+      'where the disks are served to the protected machine (NBD): unix:PATH, tls:HOST:PORT, tcp:127.0.0.1:PORT (default: nbd in the folder of images)',
+    )
     .addOption(jsonOption())
     .addHelpText(
       'after',
@@ -69,6 +85,10 @@ export function addStandby(program: Command): void {
 Example:
   holdfast standby --listen tls:192.0.2.7:4600 --images /dev/shm/vm0 --inside stream:unix:/run/standby.sock -- \\
     qemu-system-x86_64 -m 1024 … -netdev stream,id=n0,server=on,addr.type=unix,addr.path=/run/standby.sock …
+
+With a disk, which is copied and then kept at the checkpoint's instant:
+  holdfast standby … --disk d0=/var/lib/vm0.raw,size=20G --disk-listen tls:192.0.2.7:10809 -- \
+    qemu-system-x86_64 … -drive if=none,id=d0,format=raw,cache=none,file=/var/lib/vm0.raw -device virtio-blk-pci,drive=d0 …
 
 Prints a line 'ready ...'. Exit code: 0 told to end; 1 the VM went on here and its machine ended; 2 wrong usage.`,
     )

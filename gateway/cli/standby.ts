@@ -1,9 +1,12 @@
 import { spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { DiskError } from '../disk/disk-error.ts';
 import { HostClient } from '../host/client.ts';
 import { ImageStore } from '../protect/image-store.ts';
 import { failoverAt, takeoverAt } from '../protect/port-switch.ts';
 import { Standby, type StandbyEvent } from '../protect/standby.ts';
+import { StandbyDisks } from '../protect/standby-disks.ts';
 import { StandbyMachine } from '../protect/standby-machine.ts';
 import { type ListenAddress, StandbyServer } from '../protect/standby-server.ts';
 import { EXIT, Failure } from './failure.ts';
@@ -33,6 +36,7 @@ export async function runStandby(qemu: readonly string[], options: StandbyOption
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => end(EXIT.ok));
   const tell = options.json === true ? tellPrograms : tellPeople;
   const store = storeOf(images, options.sync === true);
+  const disks = await disksOf(options);
   const machine = new StandbyMachine({
     command: qemu,
     qmp: options.qmp ?? join(images, 'qmp'),
@@ -41,6 +45,7 @@ export async function runStandby(qemu: readonly string[], options: StandbyOption
   const standby = new Standby({
     vm,
     store,
+    disks,
     machine,
     ports: inside === undefined ? takeoverAt(host, vm) : failoverAt(host, vm, inside),
     goesOnUnprotected: options.unprotected === true,
@@ -81,6 +86,24 @@ function storeOf(folder: string, syncs: boolean): ImageStore {
     return new ImageStore(folder, syncs);
   } catch (error) {
     throw new Failure(`--images ${folder}: ${(error as Error).message}`);
+  }
+}
+
+/** @throws Failure */
+async function disksOf(options: StandbyOptions): Promise<StandbyDisks | null> {
+  const { disk, images, diskListen = `unix:${join(images, 'nbd')}` } = options;
+  if (disk.length === 0) {
+    if (options.diskListen === undefined) return null;
+    throw new Failure('--disk-listen is of use with --disk only');
+  }
+  const address = await standbyAddress('--disk-listen', diskListen, options);
+  try {
+    if (!('tls' in address)) return await StandbyDisks.open(disk, address, null);
+    const { tls } = address;
+    const [key, cert, ca] = await Promise.all([tls.key, tls.cert, tls.ca].map((path) => readFile(path!, 'utf8')));
+    return await StandbyDisks.open(disk, tls, { key: key!, cert: cert!, ca: ca! });
+  } catch (error) {
+    throw new Failure(`--disk: ${(error as Error).message}`, error instanceof DiskError ? EXIT.no : EXIT.usage);
   }
 }
 

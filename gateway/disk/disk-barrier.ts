@@ -1,5 +1,6 @@
 import { StateError } from '../epoch.ts';
-import { Attachment } from './attachment.ts';
+import type { Attachment } from './attachment.ts';
+import { DiskClients } from './clients.ts';
 import { checkTerm, isCommitted } from './disk-epochs.ts';
 import { DiskError } from './disk-error.ts';
 import { DEFAULT_DISK_LIMITS, type DiskLimits, type DiskOptions, type DiskStatus } from './disk-options.ts';
@@ -25,7 +26,7 @@ export class DiskBarrier {
   readonly #flusher: Flusher;
   readonly #recovery: Recovery;
   readonly #limits: DiskLimits;
-  readonly #attachments = new Set<Attachment>();
+  readonly #clients = new DiskClients();
   /** Where seals are that may not be durable yet: epoch to sequence. */
   readonly #seals = new Map<number, number>();
   #lostWrites = 0;
@@ -67,7 +68,7 @@ export class DiskBarrier {
       state: this.#log.failure !== null ? 'failed' : isOn ? 'on' : 'off',
       ...{ term, openEpoch, committedEpoch, sealedEpochs: sealed, fence },
       lostWrites: this.#lostWrites,
-      attached: this.#attachments.size,
+      attached: this.#clients.size,
       log: {
         bytes: this.#log.bytes,
         segments: this.#log.segments,
@@ -88,13 +89,21 @@ export class DiskBarrier {
 
   /** A client comes. @param onCut called when a rollback takes its right to write away */
   attach(onCut: () => void): Attachment {
-    const attachment = new Attachment(onCut);
-    this.#attachments.add(attachment);
-    return attachment;
+    return this.#clients.attach(onCut);
   }
 
   detach(attachment: Attachment): void {
-    this.#attachments.delete(attachment);
+    this.#clients.detach(attachment);
+  }
+
+  /** Cuts every client off. Whoever comes next is the one that `isMirror` is about. */
+  hangUp(): void {
+    this.#clients.cut();
+  }
+
+  /** The first client since `hangUp` is there without a break, and every write that arrived is kept: the disk is what that client believes. */
+  get isMirror(): boolean {
+    return this.#clients.hasFirst && this.#lostWrites === 0;
   }
 
   /**
@@ -210,7 +219,7 @@ export class DiskBarrier {
     await this.#control(RECORD.rollback, term, epoch, () => {
       this.#lostWrites = 0;
       this.#seals.clear();
-      for (const attachment of [...this.#attachments]) attachment.cut();
+      this.#clients.cut();
     });
     await this.#log.sync();
     this.#flusher.wake();
@@ -243,6 +252,22 @@ export class DiskBarrier {
     while (this.#flusher.hasWork) await this.#flusher.flush();
   }
 
+  /**
+   * Gives the image away, to a machine that will write into it: it has all that is committed, and the log has nothing that a later `open`
+   * would write again. Cuts clients off, and closes.
+   * @throws Error where something is neither committed nor rolled back, or cannot be written; the disk stays open then
+   */
+  async handOver(): Promise<void> {
+    this.#clients.cut();
+    await this.settle();
+    if (this.#state.layers.oldest !== Number.POSITIVE_INFINITY) {
+      throw new DiskError('not-settled', 'the disk has writes that are neither committed nor rolled back');
+    }
+    await this.#log.roll();
+    await this.#log.removeBefore(() => this.#state.layers.oldest);
+    await this.close();
+  }
+
   /** Makes the log durable and closes everything. Clients are cut off. What is not in the image yet goes there after the next `open`. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -250,7 +275,7 @@ export class DiskBarrier {
   }
 
   async #close(): Promise<void> {
-    for (const attachment of [...this.#attachments]) attachment.cut();
+    this.#clients.cut();
     await this.#flusher.close();
     try {
       await this.#log.close();

@@ -7,6 +7,7 @@ export type DiskErrorCode =
   | 'log-damaged'
   | 'log-full'
   | 'write-lost'
+  | 'not-settled'
   | 'out-of-range'
   | 'cut-off'
   | 'disk-failed'

@@ -1,10 +1,14 @@
+import type { Slab } from '../../classifier/slab.ts';
 import type { FrameBatch } from '../frame-batch.ts';
 import { FramePointer, NativeMemory } from './libc.ts';
+import { writeVnetHeader } from './vnet-header.ts';
 
 /** struct mmsghdr: a msghdr of 56 bytes, then how many bytes went over. */
 const MESSAGE = { bytes: 64, vectors: 16, vectorCount: 24, control: 32, controlLength: 40, length: 56 } as const;
 /** Two struct iovec: the frame's virtio header, the frame. */
 const VECTORS = { bytes: 32, headerBase: 0, headerLength: 8, frameBase: 16, frameLength: 24 } as const;
+/** Points nowhere: no slot is there. */
+const NOWHERE = 0xffff_ffff;
 const HEADER_ROOM = 16;
 const CONTROL_ROOM = 64;
 /** cmsghdr and struct tpacket_auxdata with padding. */
@@ -32,6 +36,12 @@ export class MessageRing {
   readonly #header: number;
   readonly #control: number;
   readonly #pointer = new FramePointer();
+  /** By message, where in the slab it points to; slots come in the same order again and again, so that there is little to write. */
+  readonly #at: Uint32Array;
+  #slab: Slab | null = null;
+  #skip = 0;
+  /** By message: its virtio header is all zeros. */
+  readonly #isPlain: Uint8Array;
 
   /** @param headerBytes length of a virtio header */
   constructor(capacity: number, headerBytes: number, hasControl: boolean) {
@@ -41,6 +51,8 @@ export class MessageRing {
     this.#control = this.#header + capacity * HEADER_ROOM;
     this.#memory = new NativeMemory(this.#control + capacity * CONTROL_ROOM);
     this.address = this.#memory.address;
+    this.#at = new Uint32Array(capacity).fill(NOWHERE);
+    this.#isPlain = new Uint8Array(capacity).fill(1);
     const { view } = this.#memory;
     this.headers = view;
     for (let k = 0; k < capacity; k++) {
@@ -63,8 +75,22 @@ export class MessageRing {
   point(k: number, batch: FrameBatch, i: number, length: number, skip = 0): void {
     const { words } = this.#memory;
     const at = (this.#vectors + k * VECTORS.bytes + VECTORS.frameBase) >> 2;
-    this.#pointer.write(words, at, batch, i, skip);
+    if (batch.offset[i] !== this.#at[k] || batch.slab !== this.#slab || skip !== this.#skip) {
+      if (batch.slab !== this.#slab || skip !== this.#skip) this.#at.fill(NOWHERE);
+      this.#slab = batch.slab;
+      this.#skip = skip;
+      this.#at[k] = batch.offset[i]!;
+      this.#pointer.write(words, at, batch, i, skip);
+    }
     words[at + 2] = length;
+  }
+
+  /** Writes the virtio header with which frame `i` of the batch is sent as message `k`. */
+  writeHeader(k: number, batch: FrameBatch, i: number, skip: number): void {
+    const isPlain = batch.gsoType[i] === 0 ? 1 : 0;
+    if (isPlain !== 0 && this.#isPlain[k] !== 0) return;
+    writeVnetHeader(batch, i, this.headers, this.headerAt(k), skip);
+    this.#isPlain[k] = isPlain;
   }
 
   /** Message `k` may be received with control data; the kernel has written how much came the last time. */

@@ -7,7 +7,7 @@ import type { Netdev } from './netdev.ts';
 import { NetdevPort } from './netdev-port.ts';
 import type { PacketSocket } from './packet-socket.ts';
 import { PORT_COUNT, PortCounters } from './port-counters.ts';
-import { superFrameHeaderLength, takeVnetHeader, VNET_HEADER_BYTES, writeVnetHeader } from './vnet-header.ts';
+import { superFrameHeaderLength, takeVnetHeader, VNET_HEADER_BYTES } from './vnet-header.ts';
 
 const ETHERNET_BYTES = 14;
 const TAG_BYTES = 4;
@@ -50,9 +50,11 @@ export abstract class PacketSocketPort<S extends PacketSocket> extends NetdevPor
         done++;
         continue;
       }
-      const sent = this.libc.sendmmsg(socket.fd, this.#out.address, ready, MSG_DONTWAIT);
+      const sent = this.libc.sendmmsg(socket.sendFd, this.#out.address, ready, MSG_DONTWAIT);
       if (sent > 0) {
-        for (let i = from + done; i < from + done + sent; i++) values[PORT_COUNT.sentBytes]! += batch.length[i]!;
+        let bytes = 0;
+        for (let i = from + done; i < from + done + sent; i++) bytes += batch.length[i]!;
+        values[PORT_COUNT.sentBytes]! += bytes;
         values[PORT_COUNT.sent]! += sent;
         done += sent;
         continue;
@@ -127,7 +129,7 @@ export abstract class PacketSocketPort<S extends PacketSocket> extends NetdevPor
       // Of a super-frame's segments the kernel does not ask how long they become.
       if (batch.gsoType[i] !== 0 && this.#isTooLong(batch, i)) return k;
       ring.point(k, batch, i, batch.length[i]! - this.skip, this.skip);
-      writeVnetHeader(batch, i, ring.headers, ring.headerAt(k), this.skip);
+      ring.writeHeader(k, batch, i, this.skip);
     }
     return room;
   }

@@ -7,6 +7,7 @@ const AF_PACKET = 17;
 const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0o2000000;
 const ETH_P_ALL = 3;
+const NOTHING = 0;
 const SOL_SOCKET = 1;
 const SO = { error: 4, sndbuf: 7, rcvbuf: 8, sndbufForce: 32, rcvbufForce: 33 } as const;
 const SOL_PACKET = 263;
@@ -22,9 +23,13 @@ const PACKET_MR_PROMISC = 1;
 const EPERM = 1;
 const SEND_BUFFER_BYTES = 8 * 2 ** 20;
 
-/** An AF_PACKET socket on one device (packet(7)): whole frames, with virtio headers, not its own host's. */
+/**
+ * AF_PACKET sockets on one device (packet(7)): whole frames, with virtio headers, not its own host's. Frames go through one of
+ * their own that nobody watches: for each of them the kernel would go and see who waits for room to send.
+ */
 export class PacketSocket implements DeviceSocket {
   readonly fd: number;
+  readonly sendFd: number;
   readonly #memory = new NativeMemory(64);
   readonly trouble = null;
   queued = 0;
@@ -43,25 +48,25 @@ export class PacketSocket implements DeviceSocket {
     prepare: ((fd: number) => void) | null = null,
   ) {
     const c = libc();
-    // Without a protocol it hears nothing until it is bound: frames of other devices never get into its queue.
-    this.fd = c.socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-    if (this.fd < 0) {
-      const errno = c.errno();
-      if (errno === EPERM) throw new PortError('not-permitted', 'packet sockets need CAP_NET_RAW and CAP_NET_ADMIN');
-      throw new PortError('system', `socket: ${errnoName(errno)}`);
-    }
+    this.fd = openPacketSocket();
+    let sendFd = -1;
     try {
-      this.#buffer(SO.rcvbufForce, SO.rcvbuf, receiveBufferBytes);
-      this.#buffer(SO.sndbufForce, SO.sndbuf, SEND_BUFFER_BYTES);
-      this.#option('PACKET_VNET_HDR', PACKET.vnetHeader, 1);
-      this.#option('PACKET_AUXDATA', PACKET.auxdata, 1);
-      this.#option('PACKET_IGNORE_OUTGOING', PACKET.ignoreOutgoing, 1);
-      if (qdiscBypass) this.#option('PACKET_QDISC_BYPASS', PACKET.qdiscBypass, 1);
+      this.#buffer(this.fd, SO.rcvbufForce, SO.rcvbuf, receiveBufferBytes);
+      this.#option(this.fd, 'PACKET_VNET_HDR', PACKET.vnetHeader, 1);
+      this.#option(this.fd, 'PACKET_AUXDATA', PACKET.auxdata, 1);
+      this.#option(this.fd, 'PACKET_IGNORE_OUTGOING', PACKET.ignoreOutgoing, 1);
       prepare?.(this.fd);
-      this.#bind(index);
+      this.#bind(this.fd, index, ETH_P_ALL);
       joinPromiscuous(this.fd, index);
+      sendFd = openPacketSocket();
+      this.#buffer(sendFd, SO.sndbufForce, SO.sndbuf, SEND_BUFFER_BYTES);
+      this.#option(sendFd, 'PACKET_VNET_HDR', PACKET.vnetHeader, 1);
+      if (qdiscBypass) this.#option(sendFd, 'PACKET_QDISC_BYPASS', PACKET.qdiscBypass, 1);
+      this.#bind(sendFd, index, NOTHING);
+      this.sendFd = sendFd;
     } catch (error) {
       c.close(this.fd);
+      if (sendFd >= 0) c.close(sendFd);
       throw error;
     }
   }
@@ -88,31 +93,47 @@ export class PacketSocket implements DeviceSocket {
 
   close(): void {
     libc().close(this.fd);
+    libc().close(this.sendFd);
   }
 
-  #bind(index: number): void {
+  /** @param protocol of the frames that it hears */
+  #bind(fd: number, index: number, protocol: number): void {
     const { view, address } = this.#memory;
     // struct sockaddr_ll
     this.#memory.bytes.fill(0, 0, 20);
     view.setUint16(0, AF_PACKET, true);
-    view.setUint16(2, ETH_P_ALL);
+    view.setUint16(2, protocol);
     view.setInt32(4, index, true);
-    if (libc().bind(this.fd, address, 20) < 0) throw new PortError('system', `bind: ${errnoName(libc().errno())}`);
+    if (libc().bind(fd, address, 20) < 0) throw new PortError('system', `bind: ${errnoName(libc().errno())}`);
   }
 
-  #option(name: string, option: number, value: number): void {
-    if (!this.#set(SOL_PACKET, option, value)) throw new PortError('system', `${name}: ${errnoName(libc().errno())}`);
+  #option(fd: number, name: string, option: number, value: number): void {
+    if (!this.#set(fd, SOL_PACKET, option, value))
+      throw new PortError('system', `${name}: ${errnoName(libc().errno())}`);
   }
 
   /** Beyond the system's limit where that is allowed, else as far as it allows. */
-  #buffer(force: number, plain: number, bytes: number): void {
-    if (!this.#set(SOL_SOCKET, force, bytes)) this.#set(SOL_SOCKET, plain, bytes);
+  #buffer(fd: number, force: number, plain: number, bytes: number): void {
+    if (!this.#set(fd, SOL_SOCKET, force, bytes)) this.#set(fd, SOL_SOCKET, plain, bytes);
   }
 
-  #set(level: number, option: number, value: number): boolean {
+  #set(fd: number, level: number, option: number, value: number): boolean {
     this.#memory.view.setUint32(0, value, true);
-    return libc().setsockopt(this.fd, level, option, this.#memory.address, 4) === 0;
+    return libc().setsockopt(fd, level, option, this.#memory.address, 4) === 0;
   }
+}
+
+/**
+ * Without a protocol it hears nothing until it is bound: frames of other devices never get into its queue.
+ * @throws PortError
+ */
+function openPacketSocket(): number {
+  const c = libc();
+  const fd = c.socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+  if (fd >= 0) return fd;
+  const errno = c.errno();
+  if (errno === EPERM) throw new PortError('not-permitted', 'packet sockets need CAP_NET_RAW and CAP_NET_ADMIN');
+  throw new PortError('system', `socket: ${errnoName(errno)}`);
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { FrameBatch } from '../frame-batch.ts';
 import { finishChecksum, finishSctpChecksum, onesSum } from './checksum.ts';
 
-const TYPE = { ip4: 0x0800, ip6: 0x86dd, tags: [0x8100, 0x88a8, 0x9100] as readonly number[] } as const;
+const TYPE = { ip4: 0x0800, ip6: 0x86dd, tag: 0x8100, serviceTag: 0x88a8, legacyTag: 0x9100 } as const;
 const PROTOCOL = { tcp: 6, udp: 17, sctp: 132 } as const;
 const CHECKSUM_AT = { tcp: 16, udp: 6, sctp: 8 } as const;
 const ETHERNET_BYTES = 14;
@@ -23,7 +23,7 @@ export function finishUnfinishedChecksum(batch: FrameBatch, i: number): void {
   let ip = start + ETHERNET_BYTES;
   if (ip + 20 > end) return;
   let type = view.getUint16(ip - 2);
-  while (TYPE.tags.includes(type)) {
+  while (type === TYPE.tag || type === TYPE.serviceTag || type === TYPE.legacyTag) {
     ip += TAG_BYTES;
     if (ip + 20 > end) return;
     type = view.getUint16(ip - 2);

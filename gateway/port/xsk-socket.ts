@@ -26,7 +26,7 @@ const XDP = {
   statistics: 7,
 } as const;
 const PAGE = { receive: 0, transmit: 0x80000000, fill: 0x1_0000_0000, completion: 0x1_8000_0000 } as const;
-const BIND = { copy: 1 << 1, fragments: 1 << 4 } as const;
+const BIND = { sharedMemory: 1 << 0, copy: 1 << 1, fragments: 1 << 4 } as const;
 const FRAME_ENTRY_BYTES = 16;
 const ADDRESS_ENTRY_BYTES = 8;
 const SEND_BUFFER_BYTES = 8 * 2 ** 20;
@@ -45,7 +45,8 @@ export interface XskOptions {
 
 /**
  * An AF_XDP socket on receive queue 0 of a device, in copy mode, with its memory: `TRANSMIT_CHUNKS` chunks to be sent, then those
- * that the kernel fills. The XDP program gives it every frame.
+ * that the kernel fills. The XDP program gives it every frame. Frames leave through a second socket on the same memory, which nobody
+ * watches: for each of them the kernel would go and see who waits for room to send.
  */
 export class XskSocket implements DeviceSocket {
   readonly fd: number;
@@ -70,6 +71,7 @@ export class XskSocket implements DeviceSocket {
   readonly #umem: NativeMemory;
   readonly #program: XdpProgram;
   readonly #promiscuous: number;
+  readonly #sendFd: number;
   readonly #rings: XskRing[] = [];
   readonly #switchBack: () => void;
 
@@ -93,7 +95,8 @@ export class XskSocket implements DeviceSocket {
     const shift = (page - (this.#umem.address % page)) % page;
     this.frames = new DataView(this.#umem.bytes.buffer, shift, chunks * CHUNK_BYTES);
     this.fd = this.#socket(AF.xdp);
-    this.#promiscuous = this.#socket(AF.packet);
+    this.#promiscuous = this.#socket(AF.packet, this.fd);
+    this.#sendFd = this.#socket(AF.xdp, this.fd, this.#promiscuous);
     // What these do to a frame an XDP program cannot see: merge several, take its tag out.
     this.#switchBack = switchOff(name, ['gro', 'lro', 'rxvlan']);
     try {
@@ -102,10 +105,11 @@ export class XskSocket implements DeviceSocket {
       this.#number('fill ring', XDP.fillRing, receiveChunks);
       this.#number('completion ring', XDP.completionRing, TRANSMIT_CHUNKS);
       this.#number('receive ring', XDP.receiveRing, receiveChunks);
-      this.#number('transmit ring', XDP.transmitRing, TRANSMIT_CHUNKS);
+      this.#number('transmit ring', XDP.transmitRing, TRANSMIT_CHUNKS, this.#sendFd);
       const offsets = this.#offsets();
       const map = (page: number, k: number, size: number, entryBytes: number, end: 'producer' | 'consumer') => {
-        const ring = new XskRing(this.fd, page, offsets[k]!, size, entryBytes, end);
+        const fd = page === PAGE.transmit ? this.#sendFd : this.fd;
+        const ring = new XskRing(fd, page, offsets[k]!, size, entryBytes, end);
         this.#rings.push(ring);
         return ring;
       };
@@ -113,27 +117,27 @@ export class XskSocket implements DeviceSocket {
       const transmit = map(PAGE.transmit, 1, TRANSMIT_CHUNKS, FRAME_ENTRY_BYTES, 'producer');
       this.fill = map(PAGE.fill, 2, receiveChunks, ADDRESS_ENTRY_BYTES, 'producer');
       const completion = map(PAGE.completion, 3, TRANSMIT_CHUNKS, ADDRESS_ENTRY_BYTES, 'consumer');
-      this.sender = new XskSender(this.fd, transmit, completion, this.frames);
+      this.sender = new XskSender(this.#sendFd, transmit, completion, this.frames);
       for (let k = 0; k < receiveChunks; k++) {
         this.fill.words[this.fill.entry] = (TRANSMIT_CHUNKS + k) * CHUNK_BYTES;
         this.fill.at++;
       }
       this.fill.publish();
-      this.#set(SOL_SOCKET, SO.sndbufForce, SEND_BUFFER_BYTES);
-      if (options.busyPoll) {
+      this.#set(this.#sendFd, SOL_SOCKET, SO.sndbufForce, SEND_BUFFER_BYTES);
+      for (const fd of options.busyPoll ? [this.fd, this.#sendFd] : []) {
         // Where the driver has no NAPI to poll, these do nothing.
-        this.#set(SOL_SOCKET, SO.preferBusyPoll, 1);
-        this.#set(SOL_SOCKET, SO.busyPoll, BUSY_POLL_US);
-        this.#set(SOL_SOCKET, SO.busyPollBudget, BUSY_POLL_BUDGET);
+        this.#set(fd, SOL_SOCKET, SO.preferBusyPoll, 1);
+        this.#set(fd, SOL_SOCKET, SO.busyPoll, BUSY_POLL_US);
+        this.#set(fd, SOL_SOCKET, SO.busyPollBudget, BUSY_POLL_BUDGET);
       }
       this.hasFragments = this.#bind(index);
+      if (!this.#bindTo(this.#sendFd, index, BIND.sharedMemory, this.fd)) this.#failed('second socket');
       this.#program = new XdpProgram(index, this.fd, options.mode);
       this.mode = this.#program.mode;
     } catch (error) {
       this.#switchBack();
       for (const ring of this.#rings) ring.unmap();
-      c.close(this.#promiscuous);
-      c.close(this.fd);
+      this.#closeSockets();
       throw error;
     }
   }
@@ -162,20 +166,24 @@ export class XskSocket implements DeviceSocket {
   }
 
   close(): void {
-    const c = libc();
     this.#program.close();
     for (const ring of this.#rings) ring.unmap();
-    c.close(this.#promiscuous);
-    c.close(this.fd);
+    this.#closeSockets();
     if (findNetdev(this.#name)?.index === this.#index) this.#switchBack();
   }
 
-  #socket(family: number): number {
+  #closeSockets(): void {
+    const c = libc();
+    for (const fd of [this.#sendFd, this.#promiscuous, this.fd]) c.close(fd);
+  }
+
+  /** @param others that are closed where it cannot be had */
+  #socket(family: number, ...others: readonly number[]): number {
     const c = libc();
     const fd = c.socket(family, SOCK_RAW_CLOEXEC, 0);
     if (fd >= 0) return fd;
     const errno = c.errno();
-    if (family === AF.packet) c.close(this.fd);
+    for (const other of others) c.close(other);
     if (errno === ERRNO.EPERM) throw new PortError('not-permitted', 'AF_XDP needs CAP_NET_RAW and CAP_NET_ADMIN');
     throw new PortError('system', `AF_XDP: ${errnoName(errno)}`);
   }
@@ -206,13 +214,7 @@ export class XskSocket implements DeviceSocket {
   #bind(index: number): boolean {
     for (let tries = 1; ; tries++) {
       for (const fragments of [BIND.fragments, 0]) {
-        const { view, bytes, address } = this.#memory;
-        // struct sockaddr_xdp
-        bytes.fill(0);
-        view.setUint16(0, AF.xdp, true);
-        view.setUint16(2, BIND.copy | fragments, true);
-        view.setUint32(4, index, true);
-        if (libc().bind(this.fd, address, 16) === 0) return fragments !== 0;
+        if (this.#bindTo(this.fd, index, BIND.copy | fragments)) return fragments !== 0;
         if (libc().errno() !== ERRNO.EINVAL) break;
       }
       if (libc().errno() !== ERRNO.EBUSY) this.#failed('bind');
@@ -221,13 +223,25 @@ export class XskSocket implements DeviceSocket {
     }
   }
 
-  #number(what: string, option: number, value: number): void {
-    if (!this.#set(SOL_XDP, option, value)) this.#failed(what);
+  /** @param memoryOf the socket whose memory it shares */
+  #bindTo(fd: number, index: number, flags: number, memoryOf = 0): boolean {
+    const { view, bytes, address } = this.#memory;
+    // struct sockaddr_xdp
+    bytes.fill(0);
+    view.setUint16(0, AF.xdp, true);
+    view.setUint16(2, flags, true);
+    view.setUint32(4, index, true);
+    view.setUint32(12, memoryOf, true);
+    return libc().bind(fd, address, 16) === 0;
   }
 
-  #set(level: number, option: number, value: number): boolean {
+  #number(what: string, option: number, value: number, fd = this.fd): void {
+    if (!this.#set(fd, SOL_XDP, option, value)) this.#failed(what);
+  }
+
+  #set(fd: number, level: number, option: number, value: number): boolean {
     this.#memory.view.setUint32(0, value, true);
-    return libc().setsockopt(this.fd, level, option, this.#memory.address, 4) === 0;
+    return libc().setsockopt(fd, level, option, this.#memory.address, 4) === 0;
   }
 
   #failed(what: string): never {

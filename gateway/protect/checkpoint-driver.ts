@@ -1,67 +1,20 @@
-import type { VmSummary } from '../host/api.ts';
 import { HostClientError } from '../host/client.ts';
 import { RequestError } from '../host/protocol.ts';
-import type { VmClient } from '../host/vm-client.ts';
-import type { Address } from './address.ts';
-import type { CheckpointReport, DriverEvent, DriverOutcome, DriverState, DriverStatus } from './driver-events.ts';
+import { takeCheckpoint } from './checkpoint.ts';
+import { MirrorError } from './disk-side.ts';
+import type { CheckpointReport, DriverOutcome, DriverState, DriverStatus } from './driver-events.ts';
+import type { DriverOptions } from './driver-options.ts';
+import { BEATS, DriverTerm, Ending } from './driver-term.ts';
 import { ImageRelay } from './image-relay.ts';
-import { allowMigrations, Migration, MigrationError, runOn } from './migration.ts';
-import { type Pace, untilNext } from './pace.ts';
+import { allowMigrations, MigrationError, runOn } from './migration.ts';
+import { untilNext } from './pace.ts';
 import { QmpClient, QmpError } from './qmp.ts';
-import { type Checkpoint, STANDBY_PROTOCOL } from './standby-api.ts';
 import { LinkError, StandbyLink } from './standby-link.ts';
-
-/** The VM's disk, which has to be at the same instant as its memory. */
-export interface DiskSide {
-  /** The machine is paused: what was written until now belongs to this epoch. */
-  seal(checkpoint: Checkpoint): Promise<void>;
-  /** Resolves when all of it is durable on the standby. */
-  durableThrough(checkpoint: Checkpoint): Promise<void>;
-  abort(checkpoint: Checkpoint): Promise<void>;
-}
-
-export interface DriverOptions {
-  readonly vm: string;
-  /** The machine's QMP socket. */
-  readonly qmp: string;
-  readonly gateway: VmClient;
-  /** Frames that wait in the gateway now; asked by an adaptive pace. */
-  readonly heldFrames: () => Promise<number>;
-  readonly standby: Address;
-  readonly pace: Pace;
-  /**
-   * The machine runs while it is copied, and is paused for the last part only; else it is paused all the time. Null: live under KVM only,
-   * for QEMU's emulator may lose pages that are written while it copies.
-   */
-  readonly isLive: boolean | null;
-  /** How long the gateway lets data pass without a word of the driver. */
-  readonly leaseMs: number;
-  /** How long the standby may be silent; then the driver asks the gateway for nothing more, until it is back. */
-  readonly patienceMs: number;
-  /** How long the machine may be paused for the last part of a copy, as QEMU estimates it. */
-  readonly downtimeLimitMs: number;
-  /** From a complete copy to its confirmation. */
-  readonly confirmTimeoutMs: number;
-  readonly disk: DiskSide | null;
-  readonly onEvent: (event: DriverEvent) => void;
-}
 
 const FIRST_BACKOFF_MS = 50;
 const MOST_BACKOFF_MS = 2000;
-/** Pings within the standby's patience, requests within the lease. */
-const BEATS = 4;
 /** The VM's addresses are asked for as often. */
 const NO_LEASE_RENEW_MS = 1000;
-
-/** The session ends: what it rests on has changed. */
-class Ending extends Error {
-  readonly outcome: DriverOutcome;
-
-  constructor(outcome: DriverOutcome, why: string) {
-    super(why);
-    this.outcome = outcome;
-  }
-}
 
 /**
  * Protects a VM that runs in QEMU: copies it to a standby again and again while it runs, and tells its gateway which frames a complete
@@ -72,7 +25,7 @@ export class CheckpointDriver {
   readonly #options: DriverOptions;
   #state: DriverState = 'starting';
   #trouble: string | null = null;
-  #term = 0;
+  readonly #term: DriverTerm;
   #committed = 0;
   #aborted = 0;
   #last: CheckpointReport | null = null;
@@ -84,21 +37,29 @@ export class CheckpointDriver {
   #beat: NodeJS.Timeout | null = null;
   #isLive = false;
   #isStopping = false;
+  /** Rejects when the driver is told to stop. */
+  readonly #stopped: Promise<never>;
+  #tellStop: (why: Ending) => void = () => {};
   /** The machine said that it was told to end. */
   #isEnding = false;
   #wake: () => void = () => {};
 
   constructor(options: DriverOptions) {
     this.#options = options;
+    this.#term = new DriverTerm(options);
+    this.#stopped = new Promise((_, reject) => {
+      this.#tellStop = reject;
+    });
+    this.#stopped.catch(() => {});
   }
 
   get status(): DriverStatus {
     return {
       vm: this.#options.vm,
       state: this.#state,
-      term: this.#term,
+      term: this.#term.number,
       committed: this.#committed,
-      aborted: this.#aborted,
+      aborted: this.#aborted + this.#term.aborted,
       last: this.#last,
       trouble: this.#trouble,
     };
@@ -119,6 +80,7 @@ export class CheckpointDriver {
         } catch (error) {
           const outcome = await this.#judge(error as Error);
           if (outcome !== null) return this.#end(outcome, (error as Error).message);
+          if (error instanceof LinkError) await this.#releaseDisks();
         }
         await this.#sleep(this.#backoffMs());
       }
@@ -132,6 +94,7 @@ export class CheckpointDriver {
   /** After the checkpoint on its way. The term stays in force: the gateway holds until another driver attaches, or it is stopped. */
   stop(): void {
     this.#isStopping = true;
+    this.#tellStop(new Ending('stopped', 'told to stop'));
     this.#wake();
   }
 
@@ -151,10 +114,11 @@ export class CheckpointDriver {
     void link.closed.then(() => {
       this.#relay?.cut();
       this.#wake();
+      // Not where it was we who closed it.
+      if (this.#link === link) void this.#releaseDisks();
     });
     await this.#checkStandby(link);
-    await this.#attachTerm(link);
-    this.#startBeat(link);
+    await this.#term.attach(link, this.#qmp!, () => this.#startBeat(link), this.#stopped);
     let beganAt = Number.NEGATIVE_INFINITY;
     for (;;) {
       const { pace, heldFrames } = this.#options;
@@ -191,86 +155,21 @@ export class CheckpointDriver {
     }
   }
 
-  /** Goes on with the term that is in force, or begins one. */
-  async #attachTerm(link: StandbyLink): Promise<void> {
-    const { gateway } = this.#options;
-    const found = await gateway.attach();
-    const isMine = this.#term === 0 || found.term === this.#term;
-    if (found.state === 'on' && !isMine) {
-      throw new Ending('fenced', `term ${found.term} is in force, not ${this.#term}: the VM has gone on elsewhere`);
-    }
-    if (found.state === 'off' && this.#term !== 0) throw new Ending('released', 'replication was stopped');
-    if (
-      found.term > 0 &&
-      isMine &&
-      (found.state === 'on' || (found.state === 'waiting' && (await this.#isInForce(link, found))))
-    ) {
-      await this.#goOn(link, found);
-    } else {
-      await this.#begin(link);
-    }
-  }
-
-  /** Whether the term of a gateway that was started anew is the one that was in force before. */
-  async #isInForce(link: StandbyLink, { term }: VmSummary): Promise<boolean> {
-    await this.#hello(link, term);
-    try {
-      await this.#options.gateway.resume();
-      return true;
-    } catch (error) {
-      if (error instanceof RequestError && error.code === 'not-replicated') return false;
-      throw error;
-    }
-  }
-
-  async #goOn(link: StandbyLink, found: VmSummary): Promise<void> {
-    const { gateway, onEvent } = this.#options;
-    const newest = await this.#hello(link, found.term);
-    this.#term = found.term;
-    // The standby decides what became of checkpoints whose driver did not hear of it: it would go on from the newest.
-    const complete = newest !== null && newest.term === found.term ? newest.epoch : 0;
-    if (newest !== null && newest.term !== found.term) await link.call('protect.forget', { term: found.term });
-    if (found.sealedEpochs.includes(complete)) await gateway.commit(complete);
-    for (const epoch of found.sealedEpochs) {
-      if (epoch <= complete) continue;
-      await gateway.abort(epoch);
-      this.#aborted++;
-    }
-    onEvent({ event: 'term', term: found.term, openEpoch: found.openEpoch, how: 'attached' });
-  }
-
-  async #begin(link: StandbyLink): Promise<void> {
-    const { gateway, leaseMs, onEvent } = this.#options;
-    // The first checkpoint contains what passes until then. Images of other terms do not.
-    const { term, openEpoch } = await gateway.start({ holdFrom: 'first-seal', leaseMs });
-    this.#term = term;
-    await this.#hello(link, term);
-    await link.call('protect.forget', { term });
-    onEvent({ event: 'term', term, openEpoch, how: 'started' });
-  }
-
-  async #hello(link: StandbyLink, term: number): Promise<Checkpoint | null> {
-    const { vm, leaseMs, patienceMs } = this.#options;
-    // A ping that is overdue is noticed only at the end of the one before.
-    const mostSilentMs = Math.ceil(patienceMs + patienceMs / BEATS);
-    const params = { vm, protocol: STANDBY_PROTOCOL, term, patienceMs: mostSilentMs, leaseMs } as const;
-    const { newest } = await link.call('protect.hello', params);
-    return newest;
-  }
-
   /** While the standby answers, it hears of the driver and the gateway does, too. */
   #startBeat(link: StandbyLink): void {
     const { patienceMs, leaseMs, gateway } = this.#options;
     const renewMs = leaseMs === 0 ? NO_LEASE_RENEW_MS : leaseMs / BEATS;
     let renewedAt = performance.now();
+    if (this.#beat !== null) clearInterval(this.#beat);
     this.#beat = setInterval(() => {
-      link.call('protect.ping', { term: this.#term }).catch(() => link.close());
+      link.call('protect.ping', { term: this.#term.number }).catch(() => link.close());
       if (performance.now() - renewedAt < renewMs || link.isClosed) return;
       renewedAt = performance.now();
       // Where it is refused, the next checkpoint is, too, and says why.
       gateway.resume().catch(() => {});
       gateway.addresses().then(
-        ({ addresses }) => link.call('protect.addresses', { term: this.#term, addresses }).catch(() => link.close()),
+        ({ addresses }) =>
+          link.call('protect.addresses', { term: this.#term.number, addresses }).catch(() => link.close()),
         () => {},
       );
     }, patienceMs / BEATS);
@@ -278,68 +177,29 @@ export class CheckpointDriver {
 
   /** @returns false: it failed, and its frames wait for the next one @throws where that is not sure */
   async #checkpoint(link: StandbyLink): Promise<boolean> {
-    const { gateway, disk, confirmTimeoutMs, onEvent } = this.#options;
-    const qmp = this.#qmp!;
-    const relay = this.#relay!;
-    const checkpoint = { term: this.#term, epoch: gateway.openEpoch };
-    const { epoch } = checkpoint;
-    const beganAt = performance.now();
-    const sender = link.begin(checkpoint);
-    const sent = relay.to(sender);
-    let isSealed = false;
-    let mayBeComplete = false;
-    try {
-      const migration = await Migration.start(qmp, relay.uri, this.#isLive);
-      await migration.stopped;
-      const stoppedAt = performance.now();
-      const sealing = Promise.all([gateway.seal(), disk?.seal(checkpoint)]);
-      const [[{ heldFrames }]] = await both(sealing, migration.completed, () => {
-        isSealed = true;
-      });
-      onEvent({ event: 'sealed', ...checkpoint, heldFrames });
-      const confirmed = sent.then(() => {
-        mayBeComplete = true;
-        return sender.end(confirmTimeoutMs);
-      });
-      confirmed.catch(() => {});
-      await migration.resume();
-      const pauseMs = performance.now() - stoppedAt;
-      await Promise.all([confirmed, disk?.durableThrough(checkpoint)]);
-      await gateway.commit(epoch);
-      this.#failures = 0;
-      this.#committed++;
-      const times = {
-        pauseMs: round(pauseMs),
-        copyMs: round(stoppedAt - beganAt),
-        commitMs: round(performance.now() - beganAt),
-      };
-      this.#last = { ...checkpoint, bytes: sender.bytes, heldFrames, ...times };
-      onEvent({ event: 'committed', ...this.#last });
-      return true;
-    } catch (error) {
-      relay.cut();
-      if (qmp.isClosed) throw error;
-      await runOn(qmp, !this.#isLive);
-      const isTorn = error instanceof RequestError && error.code === 'image-torn';
-      const isOver =
-        error instanceof MigrationError || (error instanceof QmpError && error.code === 'refused') || isTorn;
-      if (!isOver || link.isClosed || (mayBeComplete && !isTorn)) throw error;
-      sender.abandon();
-      if (isSealed) await gateway.abort(epoch);
-      await disk?.abort(checkpoint);
+    const options = this.#options;
+    const checkpoint = { term: this.#term.number, epoch: options.gateway.openEpoch };
+    const means = { options, qmp: this.#qmp!, link, relay: this.#relay!, isLive: this.#isLive };
+    const result = await takeCheckpoint(means, checkpoint);
+    if (typeof result === 'string') {
       this.#aborted++;
       this.#failures++;
-      const why = (error as Error).message;
-      onEvent({ event: 'aborted', ...checkpoint, why, retryMs: this.#backoffMs() });
-      this.#become('degraded', why);
+      options.onEvent({ event: 'aborted', ...checkpoint, why: result, retryMs: this.#backoffMs() });
+      this.#become('degraded', result);
       return false;
     }
+    this.#failures = 0;
+    this.#committed++;
+    this.#last = result;
+    options.onEvent({ event: 'committed', ...result });
+    return true;
   }
 
   /** @returns how protection ends, or null: it is tried again */
   async #judge(error: Error): Promise<DriverOutcome | null> {
     if (error instanceof Ending) {
       if (error.outcome === 'fenced') await this.#pause();
+      if (error.outcome === 'released') await this.#releaseDisks();
       return error.outcome;
     }
     if (error instanceof RequestError && error.code === 'fenced') {
@@ -350,7 +210,7 @@ export class CheckpointDriver {
       await this.#tellGone(error.message);
       return this.#isEnding ? 'ended' : 'gone';
     }
-    const isKnown = [RequestError, LinkError, HostClientError, QmpError, MigrationError].some(
+    const isKnown = [RequestError, LinkError, HostClientError, QmpError, MigrationError, MirrorError].some(
       (kind) => error instanceof kind,
     );
     if (!isKnown) throw error;
@@ -365,6 +225,15 @@ export class CheckpointDriver {
       return false;
     } catch (error) {
       return error instanceof QmpError && (error.code === 'unreachable' || error.code === 'closed');
+    }
+  }
+
+  /** The guest's writes must not wait for a standby that nobody hears. */
+  async #releaseDisks(): Promise<void> {
+    try {
+      if (this.#qmp?.isClosed === false) await this.#options.disk?.release(this.#qmp);
+    } catch (error) {
+      this.#become('degraded', (error as Error).message);
     }
   }
 
@@ -383,9 +252,9 @@ export class CheckpointDriver {
       if (link === null || link.isClosed) {
         link = await StandbyLink.connect(this.#options.standby, this.#options.patienceMs);
         this.#link = link;
-        await this.#hello(link, this.#term);
+        await this.#term.hello(link);
       }
-      await link.call('protect.gone', { term: this.#term, isDeliberate: this.#isEnding, why });
+      await link.call('protect.gone', { term: this.#term.number, isDeliberate: this.#isEnding, why });
     } catch {
       // The standby hears nothing any more, and decides by that.
     }
@@ -426,17 +295,4 @@ export class CheckpointDriver {
     this.#state = state;
     this.#options.onEvent({ event: 'state', state, why });
   }
-}
-
-/** Waits for both also where one fails: whoever cleans up must know what became of the other. */
-async function both<A, B>(first: Promise<A>, second: Promise<B>, onFirst: () => void): Promise<[A, B]> {
-  const [a, b] = await Promise.allSettled([first, second]);
-  if (a.status === 'fulfilled') onFirst();
-  if (a.status === 'rejected') throw a.reason;
-  if (b.status === 'rejected') throw b.reason;
-  return [a.value, b.value];
-}
-
-function round(ms: number): number {
-  return Math.round(ms * 10) / 10;
 }

@@ -33,6 +33,13 @@ export type DriverEvent =
   | { readonly event: 'state'; readonly state: DriverState; readonly why: string }
   /** `how`: a term was begun, or one that was in force is gone on with. */
   | { readonly event: 'term'; readonly term: number; readonly openEpoch: number; readonly how: 'started' | 'attached' }
+  /** All of them, `bytes` together. `mirrored`: every write reaches the standby from now on. */
+  | {
+      readonly event: 'disks';
+      readonly is: 'copying' | 'mirrored';
+      readonly names: readonly string[];
+      readonly bytes: number;
+    }
   | { readonly event: 'sealed'; readonly term: number; readonly epoch: number; readonly heldFrames: number }
   | ({ readonly event: 'committed' } & CheckpointReport)
   /** `retryMs`: when the next one is tried. */

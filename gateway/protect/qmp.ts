@@ -52,14 +52,16 @@ export class QmpClient {
   /** Resolves when the connection has ended. */
   readonly closed: Promise<void>;
   readonly #socket: Socket;
+  readonly #hasOutOfBand: boolean;
   readonly #pending = new Map<number, Pending>();
   readonly #listeners = new Set<(event: QmpEvent) => void>();
   #lastId = 0;
   #isClosed = false;
 
-  private constructor(socket: Socket, version: string, lines: LineReader) {
+  private constructor(socket: Socket, greeted: Greeting, lines: LineReader) {
     this.#socket = socket;
-    this.version = version;
+    this.version = greeted.version;
+    this.#hasOutOfBand = greeted.hasOutOfBand;
     socket.removeAllListeners('data').on('data', (chunk: Buffer) => {
       if (lines.feed(chunk, (line) => this.#read(line)) < 0) socket.destroy();
     });
@@ -77,9 +79,9 @@ export class QmpClient {
     const socket = connect(path);
     const lines = new LineReader(MAX_LINE_BYTES);
     try {
-      const version = await greeting(socket, lines, path, timeoutMs);
-      const client = new QmpClient(socket, version, lines);
-      await client.execute('qmp_capabilities');
+      const greeted = await greeting(socket, lines, path, timeoutMs);
+      const client = new QmpClient(socket, greeted, lines);
+      await client.execute('qmp_capabilities', greeted.hasOutOfBand ? { enable: ['oob'] } : undefined);
       return client;
     } catch (error) {
       socket.destroy();
@@ -93,6 +95,23 @@ export class QmpClient {
 
   /** @throws QmpError */
   execute<T = unknown>(command: string, parameters?: object, timeoutMs = DEFAULT_TIMEOUT_MS): Promise<T> {
+    return this.#send('execute', command, parameters, timeoutMs);
+  }
+
+  /**
+   * As `execute`, also while the machine's main loop is stuck in another command, where QEMU can: a socket's monitor can, and a few commands.
+   * @throws QmpError
+   */
+  executeNow<T = unknown>(command: string, parameters?: object, timeoutMs = DEFAULT_TIMEOUT_MS): Promise<T> {
+    return this.#send(this.#hasOutOfBand ? 'exec-oob' : 'execute', command, parameters, timeoutMs);
+  }
+
+  #send<T>(
+    how: 'execute' | 'exec-oob',
+    command: string,
+    parameters: object | undefined,
+    timeoutMs: number,
+  ): Promise<T> {
     if (this.#isClosed) return Promise.reject(closedError());
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId;
@@ -101,7 +120,7 @@ export class QmpClient {
         reject(new QmpError('timeout', `no answer to ${command} within ${timeoutMs} ms`));
       }, timeoutMs);
       this.#pending.set(id, { command, timer, resolve: resolve as (result: unknown) => void, reject });
-      this.#socket.write(`${JSON.stringify({ execute: command, arguments: parameters, id })}\n`);
+      this.#socket.write(`${JSON.stringify({ [how]: command, arguments: parameters, id })}\n`);
     });
   }
 
@@ -152,8 +171,12 @@ function parse(line: Uint8Array): Record<string, unknown> | null {
   }
 }
 
-/** @returns the version that the greeting names */
-function greeting(socket: Socket, lines: LineReader, path: string, timeoutMs: number): Promise<string> {
+interface Greeting {
+  readonly version: string;
+  readonly hasOutOfBand: boolean;
+}
+
+function greeting(socket: Socket, lines: LineReader, path: string, timeoutMs: number): Promise<Greeting> {
   return new Promise((resolve, reject) => {
     const none = (why: string) => reject(new QmpError('no-greeting', `no QEMU greets at ${path}: ${why}`));
     const timer = setTimeout(() => none(`silent for ${timeoutMs} ms; it serves one client at a time`), timeoutMs);
@@ -169,11 +192,12 @@ function greeting(socket: Socket, lines: LineReader, path: string, timeoutMs: nu
       lines.feed(chunk, (line) => {
         clearTimeout(timer);
         const greeted = parse(line)?.QMP as
-          | { version: { qemu: Record<'major' | 'minor' | 'micro', number> } }
+          | { version: { qemu: Record<'major' | 'minor' | 'micro', number> }; capabilities?: readonly string[] }
           | undefined;
+        const hasOutOfBand = greeted?.capabilities?.includes('oob') === true;
         const qemu = greeted?.version?.qemu;
         if (qemu === undefined) none('it says something else');
-        else resolve(`${qemu.major}.${qemu.minor}.${qemu.micro}`);
+        else resolve({ version: `${qemu.major}.${qemu.minor}.${qemu.micro}`, hasOutOfBand });
         return true;
       });
     });

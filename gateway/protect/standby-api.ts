@@ -53,6 +53,16 @@ export const STANDBY_PARAMS = {
   /** It is complete: so many bytes with this CRC-32. The answer says that it is kept. */
   'image.end': object({ term, epoch, bytes: integer(1, MAX_NUMBER), crc: integer(0, 0xffff_ffff) }),
   'image.abandon': object({}),
+  /** Disks are about to be copied anew: no image is of use any more, and what is written counts at once. */
+  'disk.copy': object({ term }),
+  /** The copies are complete. What is written from now on belongs to epochs behind `epoch`. */
+  'disk.start': object({ term, epoch: integer(0, MAX_NUMBER) }),
+  /** A driver comes anew, within a term: can it go on with the copies that there are? */
+  'disk.resume': object({ term }),
+  /** The machine is paused: what it has written until now belongs to `epoch`, or to an earlier one. */
+  'disk.seal': object({ term, epoch }),
+  /** The checkpoint failed: what it wrote belongs to the next one. */
+  'disk.abort': object({ term, epoch }),
   status: object({}),
   /** The VM goes on here, whatever became of the machine that it was on. `why` is for people. */
   failover: object({ why: optional(text(0, 1024)) }),
@@ -63,6 +73,27 @@ export type StandbyParams<M extends StandbyMethod> = TypeOf<(typeof STANDBY_PARA
 
 /** `waiting`: no image yet. `ready`: the last image can be gone on from. `active`: the VM is here. `failed`: it could not be. */
 export type StandbyState = 'waiting' | 'ready' | 'failing-over' | 'active' | 'ended' | 'failed';
+
+/** Where a driver lets its machine copy the disks to. */
+export interface DiskPlace {
+  /** `unix:PATH`, `tcp:HOST:PORT` or `tls:HOST:PORT`, as the standby listens. */
+  readonly address: string;
+  readonly disks: readonly { readonly name: string; readonly export: string; readonly sizeBytes: number }[];
+}
+
+export interface DiskSummary {
+  readonly name: string;
+  readonly image: string;
+  /** `off`: no term is in force, and writes count at once: nothing has been copied, or it is being. */
+  readonly state: 'off' | 'on' | 'failed';
+  readonly term: number;
+  readonly committedEpoch: number;
+  /** The protected machine is connected, and all that it wrote since has arrived. */
+  readonly isMirrored: boolean;
+  readonly logBytes: number;
+  /** Why committed writes cannot be brought into the image; null where they can. */
+  readonly flushError: string | null;
+}
 
 /** A checkpoint, as terms and epochs number it. */
 export interface Checkpoint {
@@ -87,6 +118,7 @@ export interface StandbyStatus {
   readonly pid: number | null;
   /** The QMP socket of the machine. */
   readonly qmp: string;
+  readonly disks: readonly DiskSummary[];
   /** What went wrong last, for people. */
   readonly trouble: string | null;
 }
@@ -97,15 +129,16 @@ export interface FailoverReport extends Checkpoint {
   readonly discardedFrames: number;
   readonly releasedFrames: number;
   readonly why: string;
-  /** From the decision to: the image is loaded; the ports are switched; the machine runs. */
+  /** From the decision to: the disks are of the checkpoint; the image is loaded; the ports are switched; the machine runs. */
+  readonly disksMs: number;
   readonly loadedMs: number;
   readonly switchedMs: number;
   readonly runningMs: number;
 }
 
 export interface StandbyResults {
-  /** `newest`: the checkpoint that a failover would go back to. */
-  'protect.hello': { readonly newest: Checkpoint | null };
+  /** `newest`: the checkpoint that a failover would go back to. `disks`: names of those that have to be mirrored. */
+  'protect.hello': { readonly newest: Checkpoint | null; readonly disks: readonly string[] };
   'protect.ping': Record<string, never>;
   'protect.addresses': Record<string, never>;
   'protect.forget': Record<string, never>;
@@ -114,6 +147,11 @@ export interface StandbyResults {
   'image.data': Record<string, never>;
   'image.end': Record<string, never>;
   'image.abandon': Record<string, never>;
+  'disk.copy': DiskPlace;
+  'disk.start': Record<string, never>;
+  'disk.resume': { readonly isWhole: boolean };
+  'disk.seal': Record<string, never>;
+  'disk.abort': Record<string, never>;
   status: StandbyStatus;
   failover: FailoverReport;
 }

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
+import { realpath } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { QmpClient, QmpError, type QmpEvent } from './qmp.ts';
 
@@ -28,6 +29,8 @@ export class StandbyMachine {
   #client: QmpClient | null = null;
   #starting: Promise<QmpClient> | null = null;
   #restart: NodeJS.Timeout | null = null;
+  /** The image that the machine has loaded. */
+  #loaded: string | null = null;
   #isRunning = false;
   #isStopped = false;
 
@@ -53,12 +56,15 @@ export class StandbyMachine {
   }
 
   /**
-   * The machine, still paused, becomes what the image says.
+   * The machine, still paused, becomes what the image says. It does so once: a failover that failed after that is tried with it as it is.
    * @param path of a complete image
+   * @param disks images that the machine has to have as its disks, and takes as they are now; real paths
    * @throws Error with QEMU's own words where it cannot
    */
-  async load(path: string): Promise<void> {
+  async load(path: string, disks: readonly string[]): Promise<void> {
     const qmp = await this.#started();
+    if (this.#loaded === path) return;
+    await checkDisks(qmp, disks);
     const loaded = new Promise<void>((resolve, reject) => {
       const timer = setTimeout(
         () => reject(new Error('the machine takes too long to load its image')),
@@ -79,6 +85,7 @@ export class StandbyMachine {
     loaded.catch(() => {});
     await qmp.execute('migrate-incoming', { uri: `exec:exec cat '${path.replaceAll("'", "'\\''")}'` });
     await loaded;
+    this.#loaded = path;
   }
 
   /** The machine runs, and its QMP socket is free for whoever protects it next. */
@@ -138,6 +145,7 @@ export class StandbyMachine {
       end = said.trim() === '' ? why : said.trim();
       this.#child = null;
       this.#client = null;
+      this.#loaded = null;
       if (this.#isStopped) return;
       if (this.#options.isWarm && !this.#isRunning) this.#restart = setTimeout(() => this.#warm(), RESTART_MS);
       this.onExit?.(end);
@@ -158,6 +166,17 @@ export class StandbyMachine {
       }
       await sleep(5);
     }
+  }
+}
+
+/** @throws Error where the machine does not open what it would have to go on with */
+async function checkDisks(qmp: QmpClient, disks: readonly string[]): Promise<void> {
+  if (disks.length === 0) return;
+  const nodes = await qmp.execute<readonly { readonly file: string }[]>('query-named-block-nodes', { flat: true });
+  const opened = await Promise.all(nodes.map(({ file }) => realpath(file).catch(() => file)));
+  for (const disk of disks) {
+    if (!opened.includes(disk))
+      throw new Error(`the machine here does not open ${disk}, the VM's disk: ${opened.join(', ')}`);
   }
 }
 

@@ -155,6 +155,25 @@ class StandbySession implements Driver {
       case 'image.abandon':
         standby.abandon(this);
         return {};
+      case 'disk.copy':
+        return standby.copyDisks(this);
+      case 'disk.start':
+        return standby
+          .disksOf(this)
+          .start(params)
+          .then(() => ({}));
+      case 'disk.resume':
+        return standby.resumeDisks(this, params.term);
+      case 'disk.seal':
+        return standby
+          .disksOf(this)
+          .seal(params)
+          .then(() => ({}));
+      case 'disk.abort':
+        return standby
+          .disksOf(this)
+          .abort(params)
+          .then(() => ({}));
       case 'status':
         return standby.status;
       case 'failover':

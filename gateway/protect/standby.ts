@@ -5,17 +5,21 @@ import { type ImageStore, TornImageError } from './image-store.ts';
 import type { PortSwitch } from './port-switch.ts';
 import type {
   Checkpoint,
+  DiskPlace,
   FailoverReport,
   StandbyParams,
   StandbyResults,
   StandbyState,
   StandbyStatus,
 } from './standby-api.ts';
+import type { StandbyDisks } from './standby-disks.ts';
 import type { StandbyMachine } from './standby-machine.ts';
 
 export interface StandbyOptions {
   readonly vm: string;
   readonly store: ImageStore;
+  /** Null: the VM has no disk, or one that both machines share. */
+  readonly disks: StandbyDisks | null;
   readonly machine: Machine;
   readonly ports: PortSwitch;
   /** Once it goes on here its frames pass, although nobody protects it; else control frames wait until somebody does. */
@@ -83,13 +87,14 @@ export class Standby {
       machine: machine.state,
       pid: machine.pid,
       qmp: machine.qmp,
+      disks: this.#options.disks?.status ?? [],
       trouble: this.#trouble,
     };
   }
 
   /** @throws RequestError: `fenced` where the VM has gone on here, `stale-term` for a driver whose term is over */
   hello(driver: Driver, params: StandbyParams<'protect.hello'>): StandbyResults['protect.hello'] {
-    const { vm, store, onEvent } = this.#options;
+    const { vm, store, disks, onEvent } = this.#options;
     if (params.vm !== vm) throw refused('unknown-vm', `this is the standby of '${vm}', not of '${params.vm}'`);
     if (this.#state === 'failing-over' || this.#state === 'active' || this.#state === 'failed') {
       throw refused('fenced', `the VM goes on here since its machine was taken for dead: ${this.#state}`);
@@ -107,7 +112,7 @@ export class Standby {
     this.#heard();
     if (this.#state === 'ended') this.#become(newest === null ? 'waiting' : 'ready', 'protected again');
     onEvent({ event: 'driver', is: 'there', term: params.term });
-    return { newest: newest === null ? null : checkpointOf(newest) };
+    return { newest: newest === null ? null : checkpointOf(newest), disks: disks?.names ?? [] };
   }
 
   ping(driver: Driver): void {
@@ -142,19 +147,45 @@ export class Standby {
     this.#options.store.abandon();
   }
 
-  /** @throws RequestError `image-torn` */
+  /**
+   * Memory is complete: the checkpoint is, if its disks are. An image gets its name only when they are durable, and they are committed
+   * only when it has it. So a failover finds the disks at its epoch, sealed or committed, wherever this was cut short.
+   * @throws RequestError `image-torn`
+   */
   async end(driver: Driver, { term, epoch, bytes, crc }: StandbyParams<'image.end'>): Promise<void> {
     this.#check(driver);
+    const { store, disks } = this.#options;
     const checkpoint = { term, epoch };
+    await disks?.durableThrough(checkpoint);
     try {
-      await this.#options.store.end(checkpoint, bytes, crc);
+      await store.end(checkpoint, bytes, crc);
     } catch (error) {
       throw error instanceof TornImageError ? refused('image-torn', error.message) : error;
     }
+    await disks?.commit(checkpoint);
     this.#images++;
     this.#trouble = null;
     if (this.#state === 'waiting') this.#become('ready', 'there is an image');
     this.#options.onEvent({ event: 'image', ...checkpoint, bytes });
+  }
+
+  /** @throws RequestError `not-the-driver`, `no-disks` */
+  disksOf(driver: Driver): StandbyDisks {
+    this.#check(driver);
+    const { disks } = this.#options;
+    if (disks === null) throw refused('no-disks', 'this standby keeps no disks: it needs --disk');
+    return disks;
+  }
+
+  copyDisks(driver: Driver): Promise<DiskPlace> {
+    const disks = this.disksOf(driver);
+    // There is no way back once the disks change.
+    this.forget(driver);
+    return disks.copy();
+  }
+
+  async resumeDisks(driver: Driver, term: number): Promise<{ readonly isWhole: boolean }> {
+    return { isWhole: await this.disksOf(driver).resume(term, this.#options.store.newest) };
   }
 
   /** The driver says that its machine is gone. */
@@ -194,11 +225,12 @@ export class Standby {
     if (this.#ticker !== null) clearInterval(this.#ticker);
     this.#driver?.hangUp();
     await this.#options.machine.stop();
+    await this.#options.disks?.close();
     this.#options.store.close();
   }
 
   async #goOn(why: string, isDead: boolean): Promise<FailoverReport> {
-    const { store, machine, ports, onEvent } = this.#options;
+    const { store, disks, machine, ports, onEvent } = this.#options;
     const startedAt = performance.now();
     const since = () => Math.round(performance.now() - startedAt);
     const image = store.newest;
@@ -212,12 +244,17 @@ export class Standby {
     this.#driver?.hangUp();
     this.#driver = null;
     store.abandon();
+    let disksMs = 0;
     let loadedMs = 0;
     try {
-      const loaded = machine.load(image.path).then(() => {
-        loadedMs = since();
+      const fenced = this.#fence(isDead);
+      // A machine that has loaded its image takes the disks as they are then.
+      const ready = disks === null ? Promise.resolve() : fenced.then(() => disks.handOver(checkpointOf(image)));
+      const loaded = ready.then(() => {
+        disksMs = since();
+        return machine.load(image.path, disks?.images ?? []);
       });
-      await Promise.all([loaded, this.#fence(isDead)]);
+      await Promise.all([loaded.then(() => (loadedMs = since())), fenced]);
       const {
         term: newTerm,
         discardedFrames,
@@ -226,7 +263,7 @@ export class Standby {
       const switchedMs = since();
       if (this.#options.goesOnUnprotected) await ports.unprotect(newTerm);
       await machine.run();
-      const times = { loadedMs, switchedMs, runningMs: since() };
+      const times = { disksMs, loadedMs, switchedMs, runningMs: since() };
       const report = { ...checkpointOf(image), newTerm, discardedFrames, releasedFrames, why, ...times };
       this.#become('active', why);
       onEvent({ event: 'failover', ...report });

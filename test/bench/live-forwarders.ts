@@ -28,6 +28,8 @@ export interface ForwarderKind {
   start(scene: LiveScene): Promise<Forwarder>;
 }
 
+type Affixes = readonly [string, string];
+
 /** The kernel's own bridge. */
 export const bridge: ForwarderKind = {
   name: 'the kernel bridge',
@@ -45,13 +47,13 @@ export const bridge: ForwarderKind = {
   },
 };
 
-/** The packet port's system calls in C. */
-export function cForwarder(program: string): ForwarderKind {
+/** A port's system calls in C; without a name the packet port's. */
+export function cForwarder(program: string, name = 'C recvmmsg/sendmmsg', ...flags: readonly string[]): ForwarderKind {
   return {
-    name: 'C recvmmsg/sendmmsg',
+    name,
     missing: null,
     async start({ gateway }) {
-      return withDrop(gateway, [program, ...DEVICES], 'ready');
+      return withDrop(gateway, [program, ...DEVICES, ...flags], 'ready');
     },
   };
 }
@@ -75,14 +77,22 @@ export const ovs: ForwarderKind = {
 
 /** @param rules the text of a rule file, or null for the rules that come with it */
 export function holdfast(rules: string | null, ...flags: string[]): ForwarderKind {
+  return { ...holdfastOn(['', ''], rules, ...flags), name: 'holdfast' };
+}
+
+/** @param affixes what stands before and behind a device's name where it is given as a port: `['xdp:', ',busy-poll']` */
+export function holdfastOn(affixes: Affixes, rules: string | null, ...flags: string[]): ForwarderKind {
+  const [before, behind] = affixes;
   return {
-    name: 'holdfast',
+    name: `holdfast, ${before.replace(':', '')}${behind}`,
     missing: null,
     async start(scene) {
       const own = rules === null ? [] : ['--rules', scene.file('bench.rules', rules)];
       // Another run's state would have it wait for the host.
       const state = mkdtempSync(`${scene.folder}/state-`);
-      const running = await scene.run(...own, '--state', state, ...flags);
+      const ports = DEVICES.flatMap((device) => [`--${device}`, `${before}${device}${behind}`]);
+      const running = scene.start(...ports, ...own, '--state', state, ...flags);
+      await running.says('ready');
       pin(scene.gateway, running.pid);
       return {
         pid: running.pid,

@@ -48,10 +48,14 @@ export class LiveRig {
     await this.flood(this.scene.guest, 64, 0.7, 100_000).sent;
   }
 
-  /** @returns one-way delays from the guest to the network, ns; Infinity for a frame that never came */
-  async delays(frames: number, framesPerSecond: number, port = 7000): Promise<number[]> {
+  /**
+   * @param isAwake who receives does not sleep either: it is not its waking up that is measured
+   * @returns one-way delays from the guest to the network, ns; Infinity for a frame that never came
+   */
+  async delays(frames: number, framesPerSecond: number, port = 7000, isAwake = false): Promise<number[]> {
     const { guest, network } = this.scene;
     const parameters = [guest.name, 'eth0', network.name, 'eth0', frames, framesPerSecond, port].map(String);
+    if (isAwake) parameters.push('awake');
     const child = spawn('taskset', ['-c', TRAFFIC_CORE, this.programs.latency, ...parameters]);
     const printed = await printedBy(child);
     return printed
@@ -79,13 +83,22 @@ export class Flood {
 
 /** @returns frames that reached a namespace's device so far; the clock does not run on meanwhile */
 export function received(netns: Netns, device = 'eth0'): number {
+  return deviceCounts(netns, device)[1]!;
+}
+
+/** @returns frames that a namespace's device has sent so far */
+export function sent(netns: Netns, device = 'eth0'): number {
+  return deviceCounts(netns, device)[9]!;
+}
+
+function deviceCounts(netns: Netns, device: string): number[] {
   netns.enter();
   try {
     // Of the thread's namespace, unlike /sys.
     const line = readFileSync('/proc/thread-self/net/dev', 'utf8')
       .split('\n')
       .find((one) => one.trimStart().startsWith(`${device}:`));
-    return Number(line!.split(':')[1]!.trim().split(/\s+/)[1]);
+    return line!.split(':')[1]!.trim().split(/\s+/).map(Number);
   } finally {
     leaveNetns();
   }

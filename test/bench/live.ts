@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { noNetnsReason } from '../support/netns.ts';
 import type { Reporter } from './figures.ts';
 import { answersBench } from './live-answers.ts';
+import { backEndsBench } from './live-back-ends.ts';
 import { delayBench } from './live-delay.ts';
 import { holdingBench } from './live-hold.ts';
 import { ratesBench } from './live-rates.ts';
@@ -12,7 +13,7 @@ import { find } from './processes.ts';
 const PROGRAMS = ['ip', 'tc', 'ethtool', 'sysctl', 'taskset'] as const;
 /** Programs that run beside would be measured, too. */
 const PREFERRED = -15;
-const ROUNDS = { rates: 5, delay: 7, tcp: 3, holding: 3 } as const;
+const ROUNDS = { rates: 5, delay: 7, backEnds: 5, tcp: 3, holding: 3 } as const;
 
 /**
  * `holdfast run` between two network namespaces, beside what else moves frames.
@@ -27,6 +28,7 @@ export async function liveBench(report: Reporter, quick = Number.POSITIVE_INFINI
   try {
     await ratesBench(report, rig, rounds(ROUNDS.rates));
     await delayBench(report, rig, rounds(ROUNDS.delay));
+    await backEndsBench(report, rig, rounds(ROUNDS.backEnds));
     await holdingBench(report, rig, rounds(ROUNDS.holding));
     await answersBench(report, rig);
     await tcpBench(report, rounds(ROUNDS.tcp));

@@ -1,4 +1,4 @@
-/** Runs the benchmarks: `npx tsx test/bench/run.ts [only=NAME] [rounds=N]`. A missed target is printed, never an error. */
+/** Runs the benchmarks: `npx tsx test/bench/run.ts [only=NAME] [rounds=N] [protect='--FLAG …']`. A missed target is printed, never an error. */
 import { availableParallelism, cpus, loadavg } from 'node:os';
 import { appsBench } from './apps.ts';
 import { classifyBench, matcherBench } from './classify.ts';
@@ -9,9 +9,15 @@ import { liveBench } from './live.ts';
 import { offlineBench, startupBench } from './offline.ts';
 import { parseBench } from './parse.ts';
 import { rulesBench } from './rules.ts';
+import { vmBench } from './vm.ts';
 
 /** `rounds=N`: what has a live gateway goes no more rounds than that. */
 const rounds = Number(argument('rounds')) || Number.POSITIVE_INFINITY;
+
+/** `protect='--copy delta'`: more flags for the driver of a VM. */
+const protect = argument('protect')
+  .split(' ')
+  .filter((word) => word !== '');
 
 const BENCHES: Readonly<Record<string, (report: Reporter) => void | Promise<void>>> = {
   parse: parseBench,
@@ -22,6 +28,7 @@ const BENCHES: Readonly<Record<string, (report: Reporter) => void | Promise<void
   rules: rulesBench,
   disk: diskBench,
   live: (report) => liveBench(report, rounds),
+  vm: (report) => vmBench(report, rounds, protect),
   offline: offlineBench,
   startup: startupBench,
 };

@@ -58,3 +58,23 @@ describe('holdfast disk serve', () => {
     expect([code, stderr]).toEqual([1, expect.stringContaining('is no part of a redo log')]);
   });
 });
+
+describe('holdfast standby --disk', () => {
+  it.each<[string, string[], number, string]>([
+    ['a disk without an image', ['--disk', 'd0'], 2, 'expected NAME=IMAGE'],
+    ['a setting that is none', ['--disk', 'd0=i,colour=red'], 2, 'expected NAME=IMAGE'],
+    ['a size that is none', ['--disk', 'd0=i,size=big'], 2, 'expected a size'],
+    ['one disk twice', ['--disk', 'd0=i', '--disk', 'd0=j'], 2, 'there is a disk d0 already'],
+    ['an image that is not there', ['--disk', 'd0=i'], 1, 'does not exist'],
+    ['an address without disks', ['--disk-listen', 'unix:s'], 2, 'of use with --disk only'],
+    ['another host without TLS', ['--disk', 'd0=i', '--disk-listen', 'tcp:192.0.2.1:1'], 2, '--disk-listen: '],
+  ])('%s: one line, and nothing is made', async (_, parameters, code, message) => {
+    const where = folder();
+    const absolute = parameters.map((text) => text.replace(/=i/, `=${join(where, 'i')}`));
+    const common = ['--listen', `unix:${join(where, 's')}`, '--images', join(where, 'images'), '--takeover'];
+    const result = await holdfast(['standby', ...common, ...absolute, '--', 'true']);
+    expect(result).toMatchObject({ code, stdout: '', stderr: expect.stringContaining(message) });
+    expect(result.stderr.trimEnd().split('\n')).toHaveLength(1);
+    expect(() => statSync(join(where, 'i'))).toThrow();
+  });
+});

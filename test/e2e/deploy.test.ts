@@ -29,8 +29,8 @@ describe('the guide', () => {
   afterEach(() => netns?.delete());
 
   /**
-   * Runs a way's commands in a shell, on a machine with `eth1`, and then what is asked of it. What does not end by itself goes on in
-   * the background: the gateway until it is ready. Folders of the system that commands write to are the shell's own.
+   * Runs a way's commands in a shell, on a machine with `eth0` and `eth1`, and then what is asked of it. What does not end by itself goes
+   * on in the background: the gateway until it is ready. Folders of the system that commands write to are the shell's own.
    */
   function follow(way: string, ...questions: readonly string[]): string {
     const bin = folder.path('bin');
@@ -52,9 +52,15 @@ describe('the guide', () => {
       'mkdir -p /run/holdfast',
       'mount -t tmpfs tmpfs /run/holdfast',
       'mount -t tmpfs tmpfs /run/netns',
+      'mkdir /run/holdfast/etc',
+      'cp -a /etc/. /run/holdfast/etc',
+      'mount --bind /run/holdfast/etc /etc',
+      `cd '${DEPLOY}'`,
       `PATH=${bin}:$PATH`,
+      'ip link add eth0 type veth peer name host',
       'ip link add eth1 type veth peer name wire',
-      'ip link set eth1 up; ip link set wire up',
+      'for device in eth0 host eth1 wire; do ip link set $device up; done',
+      'ip addr add 198.51.100.1/32 dev lo',
       ...commands(way).flatMap(running),
       ...questions,
     ].join('\n');
@@ -85,11 +91,58 @@ describe('the guide', () => {
     expect(said).toContain('1 received');
   });
 
+  test('libvirt, as far as its hook', { timeout: 180_000 }, () => {
+    const xml = /^```xml\n([\s\S]*?)^```$/m.exec(GUIDE)![1]!;
+    const guest = folder.write('web.xml', `<domain type='kvm'><name>web</name><devices>${xml}</devices></domain>`);
+    const hook = (operation: string) => `/etc/libvirt/hooks/qemu.d/holdfast web ${operation} begin - < ${guest}`;
+    const said = follow(
+      'libvirt',
+      // What libvirt does for such an interface before it asks.
+      'ip link add br0 type bridge',
+      'ip tuntap add web-tap mode tap',
+      'ip link set web-tap master br0 up',
+      'ip link set br0 up',
+      `${hook('started')} 2>&1`,
+      'holdfast run --inside web-tap --outside hf-web-tap > /run/holdfast/log 2>&1 &',
+      'gateway=$!',
+      'wait_for grep -q ^ready /run/holdfast/log',
+      'ip -br link show master br0',
+      // The guest is gone, and its tap with it.
+      'kill $gateway; wait $gateway || true; gateway=',
+      'ip link del web-tap',
+      `${hook('release')} 2>&1`,
+      'echo in br0 now: $(ip -br link show master br0 | wc -l)',
+    );
+    expect(said).toContain('web-tap is attached to br0 through hf-web-tap');
+    expect(said).toMatch(/^hf-web-tap-br@hf-web-tap /m);
+    expect(said).toContain('in br0 now: 0');
+  });
+
+  test('a switch elsewhere', { timeout: 180_000 }, ({ skip }) => {
+    const missing = withoutPrograms('openssl');
+    skip(missing !== null, missing ?? '');
+    const said = follow('switch');
+    expect(said).toContain('0 errors');
+    // It is not the owner who asks, but the host that the certificate names.
+    expect(said).toContain('web1');
+    expect(said).toMatch(/epoch 1 is sealed, epoch 2 is open/);
+    expect(said).toMatch(/epoch 1 is committed/);
+  });
+
+  test("what installs the service, but for systemd's own commands", { timeout: 180_000 }, () => {
+    const said = follow('service', 'ls -l /etc/holdfast/holdfast.yaml', 'ls /etc/systemd/system/holdfast.service');
+    expect(said).toMatch(/0 errors[\s\S]*^-rw------- /m);
+  });
+
   test('every command line of it is run here, or is about installing', () => {
     const ways = [...GUIDE.matchAll(/^```(\S*)(?: (\w+))?$/gm)]
       .filter(([line]) => line !== '```')
       .map(([line]) => line.slice(3));
-    expect(new Set(ways)).toEqual(new Set(['sh bridge', 'sh stream', 'sh container', 'sh', 'xml']));
+    const run = ['bridge', 'libvirt', 'stream', 'container', 'switch', 'service'].map((way) => `sh ${way}`);
+    expect(new Set(ways)).toEqual(new Set([...run, 'sh', 'xml']));
+    // What test/deploy tries, and what needs systemd or a registry of images.
+    const others = [...GUIDE.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].flatMap(([, text]) => text!.trimEnd().split('\n'));
+    for (const line of others) expect(line).toMatch(/^(npm install|make deb|systemctl|sysctl -w|podman) /);
   });
 });
 

@@ -39,7 +39,7 @@ function rig() {
     pool.takeShown(1);
     batch.length[0] = 1;
     slab.bytes[batch.offset[0]!] = name;
-    egress.add(batch, 0);
+    egress.send(batch, 1);
   };
   return { pool, port, egress, add };
 }
@@ -75,4 +75,25 @@ test('an empty queue does not trouble the port', () => {
   const { port, egress } = rig();
   expect(egress.flush()).toBe(0);
   expect(port.calls).toBe(0);
+});
+
+test('a batch leaves at once as far as the port takes it, the rest waits and goes before the next batch', () => {
+  const { pool, port, egress } = rig();
+  const batch = new FrameBatch(pool.slab, 4);
+  const send = (...names: number[]) => {
+    pool.takeShown(pool.show(batch.offset, names.length));
+    for (const [i, name] of names.entries()) pool.slab.bytes[batch.offset[i]!] = name;
+    return egress.send(batch, names.length);
+  };
+  port.accepts = 2;
+  expect(send(1, 2, 3)).toBe(2);
+  expect([egress.queued, pool.free, port.calls]).toEqual([1, 3, 1]);
+  port.accepts = 2;
+  expect(send(4, 5)).toBe(2);
+  expect([egress.queued, pool.free, port.calls]).toEqual([1, 3, 2]);
+  port.accepts = 9;
+  expect(egress.send(batch, 0)).toBe(1);
+  expect(egress.send(batch, 0)).toBe(0);
+  expect(port.sent).toEqual([1, 2, 3, 4, 5]);
+  expect([egress.queued, pool.free, port.calls]).toEqual([0, 4, 3]);
 });

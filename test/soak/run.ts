@@ -1,18 +1,21 @@
 /**
- * `make soak`: a gateway under load for as long as one likes.
+ * `make soak`: a gateway under load for as long as one likes (`only=load`), then 500 kills and 200 failovers of each kind.
  *
- *   npx tsx test/soak/run.ts [time=30m] [seed=1] [rate=50000]
+ *   npx tsx test/soak/run.ts [only=load|kills|failovers] [time=30m] [seed=1] [rate=50000]
  */
 import { seconds } from '../support/duration.ts';
 import { noNetnsReason } from '../support/netns.ts';
+import { repeat, SUITES } from './repeat.ts';
 import { soak } from './soak.ts';
 
 const given: Record<string, string> = Object.fromEntries(process.argv.slice(2).map((arg) => arg.split('=', 2)));
 const time = seconds(given.time ?? '30m');
 const seed = Number(given.seed ?? 1);
 const rate = Number(given.rate ?? 50_000);
-if (!(time > 0) || !Number.isSafeInteger(seed) || !(rate > 0)) {
-  console.error('usage: make soak time=30m seed=INTEGER');
+const only = given.only ?? '';
+const sections = ['load', ...SUITES.map(({ name }) => name)];
+if (!(time > 0) || !Number.isSafeInteger(seed) || !(rate > 0) || !['', ...sections].includes(only)) {
+  console.error(`usage: make soak time=30m seed=INTEGER only=${sections.join('|')}`);
   process.exit(2);
 }
 const reason = noNetnsReason('sysctl', 'ethtool');
@@ -22,7 +25,7 @@ if (reason !== null) {
 }
 /** What one run's lists of arrivals take of memory is bounded. */
 const MOST_SECONDS = 600;
-for (let left = time, run = 0; left > 0; left -= MOST_SECONDS, run++) {
+for (let left = only === '' || only === 'load' ? time : 0, run = 0; left > 0; left -= MOST_SECONDS, run++) {
   const { findings, arrived, log, latenciesMs, rssBytes } = await soak({
     seconds: Math.min(left, MOST_SECONDS),
     framesPerSecond: rate,
@@ -37,4 +40,8 @@ for (let left = time, run = 0; left > 0; left -= MOST_SECONDS, run++) {
   );
   for (const finding of findings) console.log(`soak: ${finding}`);
   if (findings.length > 0) process.exitCode = 1;
+}
+for (const suite of SUITES) {
+  if (only !== '' && only !== suite.name) continue;
+  if (!repeat(suite, seed)) process.exitCode = 1;
 }

@@ -19,8 +19,10 @@ export function noNetnsReason(...programs: readonly string[]): string | null {
   const name = `holdfast-try-${process.pid}`;
   const { status, stderr } = spawnSync('ip', ['netns', 'add', name], { env: ENV });
   if (status !== 0) return `no network namespaces: ${String(stderr).trim()}`;
+  // In a chroot whose root is no mount point they can be made, and not be entered.
+  const entered = spawnSync('ip', ['netns', 'exec', name, 'true'], { env: ENV });
   spawnSync('ip', ['netns', 'del', name], { env: ENV });
-  return null;
+  return entered.status === 0 ? null : `no network namespaces: ${String(entered.stderr).trim()}`;
 }
 
 /** A network namespace of its own, with hands. Delete it in any case: its devices and what still runs in it go with it. */

@@ -6,7 +6,8 @@ declare -A package=([tshark]=tshark [tcpdump]=tcpdump [editcap]=wireshark-common
   [nft]=nftables [tcpreplay]=tcpreplay [ethtool]=ethtool [ip]=iproute2 [sysctl]=procps [iperf3]=iperf3 [socat]=socat
   [qemu-system-x86_64]=qemu-system-x86 [cpio]=cpio [gcc]=gcc
   [dnsmasq]=dnsmasq-base [dig]=bind9-dnsutils [curl]=curl [sipp]=sip-tester [busybox]=busybox-static [ping]=iputils-ping
-  [qemu-io]=qemu-utils [nbdinfo]=libnbd-bin [fio]=fio [openssl]=openssl)
+  [qemu-io]=qemu-utils [nbdinfo]=libnbd-bin [fio]=fio [openssl]=openssl
+  [groff]=groff-base [mandoc]=mandoc [zsh]=zsh [fish]=fish)
 missing=()
 for program in "${!package[@]}"; do
   PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null || missing+=("${package[$program]}")

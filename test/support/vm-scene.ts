@@ -1,17 +1,20 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HostClient } from '../../gateway/host/client.ts';
 import type { VmClient } from '../../gateway/host/vm-client.ts';
-import { CheckpointDriver, type DriverOptions } from '../../gateway/protect/checkpoint-driver.ts';
+import type { Address } from '../../gateway/protect/address.ts';
+import { CheckpointDriver } from '../../gateway/protect/checkpoint-driver.ts';
+import { DiskMirrors } from '../../gateway/protect/disk-mirrors.ts';
 import type { DriverEvent, DriverOutcome } from '../../gateway/protect/driver-events.ts';
+import type { DriverOptions } from '../../gateway/protect/driver-options.ts';
 import { QmpClient } from '../../gateway/protect/qmp.ts';
 import type { FailoverReport } from '../../gateway/protect/standby-api.ts';
 import { StandbyLink } from '../../gateway/protect/standby-link.ts';
 import { CountingClient } from './counting-client.ts';
-import { guestCommand, NO_CONSOLE, VM_GUEST } from './guest.ts';
+import { guestCommand, makeDisk, NO_CONSOLE, VM_DISK, VM_GUEST } from './guest.ts';
 import { leaveNetns, Netns, until } from './netns.ts';
 import { HOLDFAST } from './run-cli.ts';
 
@@ -66,21 +69,33 @@ export class CliProcess {
 export interface VmSceneOptions {
   /** A shipped set, or the text of one. */
   readonly rules: string;
-  /** The standby host has a gateway of its own, which takes over. */
+  /** There are two hosts with a gateway each, and the one of the standby's host takes over. */
   readonly takesOver?: boolean;
   readonly standbyFlags?: readonly string[];
+  /** Where standbys are reached, and what tells them to listen there; default: a unix socket. */
+  readonly standbyAt?: { readonly address: Address; readonly flags: readonly string[] };
+  /** The VM has a disk, `diskN` in each place. `mirrored`: by driver and standby. `alone`: they know nothing of it. */
+  readonly disk?: 'mirrored' | 'alone';
 }
+
+/** Of the hosts to each other, with `takesOver`. */
+export const HOSTS = { ip4: ['10.78.0.1', '10.78.0.2'] } as const;
 
 /**
  * A VM in QEMU that has booted, its gateway between it and a client's network, a standby, and a driver in this process. Places are
- * numbered: the VM begins in place 0, and each failover takes it to the next. With `takesOver` place 1 has a gateway of its own.
+ * numbered: the VM begins in place 0, and each failover takes it to the next. With `takesOver` even places are on one host, odd ones on
+ * the other, and the device `between` leads from one to the other.
  */
 export class VmScene {
   readonly folder = mkdtempSync(join(tmpdir(), 'holdfast-vm-'));
   readonly network = new Netns('vm-network');
-  readonly hosts = new Netns('vm-hosts');
+  /** By place: one for all, or two in turn. */
+  readonly hosts: readonly Netns[];
   readonly events: DriverEvent[] = [];
+  /** Of the VM's place. */
   gateway!: CliProcess;
+  /** With `takesOver`: that of the other host. */
+  #nextGateway: CliProcess | null = null;
   standby!: CliProcess;
   driver: CheckpointDriver | null = null;
   outcome: Promise<DriverOutcome> | null = null;
@@ -95,11 +110,19 @@ export class VmScene {
 
   constructor(options: VmSceneOptions) {
     this.#options = options;
-    const { network, hosts } = this;
+    const { network } = this;
+    this.hosts = (options.takesOver === true ? ['vm-host0', 'vm-host1'] : ['vm-hosts']).map((name) => new Netns(name));
     network.run('ip', 'link', 'add', 'br0', 'type', 'bridge');
-    for (const place of options.takesOver === true ? [0, 1] : [0]) {
-      hosts.veth(`outside${place}`, network, `host${place}`);
-      network.run('ip', 'link', 'set', `host${place}`, 'master', 'br0');
+    for (const [number, host] of this.hosts.entries()) {
+      host.veth(`outside${number}`, network, `host${number}`);
+      network.run('ip', 'link', 'set', `host${number}`, 'master', 'br0');
+    }
+    const [one, other] = this.hosts;
+    if (other !== undefined) {
+      one!.veth('between', other, 'between');
+      for (const [number, host] of this.hosts.entries()) {
+        host.run('ip', 'addr', 'add', `${HOSTS.ip4[number]}/24`, 'dev', 'between');
+      }
     }
     network.quietUp('br0');
     network.run('sysctl', '-qw', 'net.ipv6.conf.br0.disable_ipv6=0');
@@ -122,16 +145,29 @@ export class VmScene {
     this.gateway = this.startGateway(0);
     await this.gateway.says('ready');
     await this.startStandby();
-    if (this.#options.takesOver === true) await this.startGateway(1).says('ready');
+    if (this.#options.takesOver !== true) return;
+    this.#nextGateway = this.startGateway(1);
+    await this.#nextGateway.says('ready');
   }
 
-  /** `holdfast run` with its own link to the network, and to a machine in this place. */
+  /** The other host, whose gateway died and has taken nothing over, becomes the one of the next place. */
+  async tookOver(): Promise<void> {
+    await this.gateway.ended;
+    this.gateway = this.#nextGateway!;
+    this.#nextGateway = this.startGateway(this.place + 1);
+    await this.startStandby();
+    await this.#nextGateway.says('ready');
+  }
+
+  /** `holdfast run` with its host's link to the network, and one to a machine in this place. */
   startGateway(place: number): CliProcess {
-    return this.cli([
+    const host = this.#hostOf(place);
+    const parameters = [
       ...['run', '--name', 'vm0', '--replicated', '--rules', this.#rules()],
-      ...['--inside', `stream-connect:unix:${this.path(`wire${place}`)}`, '--outside', `outside${place}`],
-      ...['--control', this.path(`control${place}`)],
-    ]);
+      ...['--inside', `stream-connect:unix:${this.path(`wire${place}`)}`, '--outside', `outside${host}`],
+      ...['--control', this.path(`control${host}`)],
+    ];
+    return this.cli(parameters, place);
   }
 
   /** `holdfast standby` in the place after the VM's. */
@@ -139,14 +175,17 @@ export class VmScene {
     const takesOver = this.#options.takesOver === true;
     const next = this.place + 1;
     const wire = this.path(`wire${next}`);
-    this.standby = this.cli([
-      ...['standby', '--json', '--vm', 'vm0'],
-      ...['--listen', `unix:${this.path(`standby${next}`)}`, '--images', this.path(`images${next}`)],
-      ...['--control', this.path(takesOver ? 'control1' : 'control0')],
+    const listen = this.#options.standbyAt?.flags ?? ['--listen', `unix:${this.path(`standby${next}`)}`];
+    const disk = this.#makeDisk(next);
+    const parameters = [
+      ...['standby', '--json', '--vm', 'vm0', ...listen, '--images', this.path(`images${next}`)],
+      ...['--control', this.path(`control${this.#hostOf(next)}`)],
       ...(takesOver ? ['--takeover'] : ['--inside', `stream-connect:unix:${wire}`]),
       ...['--qmp', this.path(`qmp${next}`), ...(this.#options.standbyFlags ?? [])],
-      ...['--', ...guestCommand(wire), ...NO_CONSOLE, ...this.#eye(next)],
-    ]);
+      ...(this.#options.disk === 'mirrored' ? ['--disk', `${VM_DISK.name}=${disk}`] : []),
+      ...['--', ...guestCommand(wire, disk), ...NO_CONSOLE, ...this.#eye(next)],
+    ];
+    this.standby = this.cli(parameters, next);
     await this.standby.says('ready');
   }
 
@@ -155,20 +194,20 @@ export class VmScene {
     options: Partial<DriverOptions> = {},
     gateway: (host: HostClient) => VmClient = (host) => host.vm('vm0'),
   ): void {
-    const host = this.client(0);
+    const host = this.client(this.place);
     const driver = new CheckpointDriver({
       vm: 'vm0',
       qmp: this.path(`qmp${this.place}`),
       gateway: gateway(host),
       heldFrames: async () => (await host.call('status', {})).vms[0]!.heldFrames,
-      standby: { path: this.path(`standby${this.place + 1}`) },
+      standby: this.#standbyAddress(),
       pace: { kind: 'fixed', intervalMs: 25 },
       isLive: null,
       leaseMs: 10_000,
       patienceMs: 10_000,
       downtimeLimitMs: 100,
       confirmTimeoutMs: SLOW_MS,
-      disk: null,
+      disk: this.#options.disk === 'mirrored' ? this.mirrors() : null,
       onEvent: (event) => this.events.push(event),
       ...options,
     });
@@ -176,6 +215,14 @@ export class VmScene {
     this.outcome = driver.run();
     // Whoever does not wait for it sees by `status` how it goes.
     this.outcome.catch(() => {});
+  }
+
+  /** What a driver mirrors the VM's disk with. */
+  mirrors(): DiskMirrors {
+    const onCopy = (is: 'copying' | 'mirrored', bytes: number) => {
+      this.events.push({ event: 'disks', is, names: [VM_DISK.name], bytes });
+    };
+    return new DiskMirrors({ names: [VM_DISK.name], address: null, tlsFolder: null, onCopy });
   }
 
   /** Waits for so many more checkpoints. */
@@ -190,12 +237,17 @@ export class VmScene {
   }
 
   /** Waits until the gateway has sealed an epoch: its image is on its way, and the machine is paused. */
-  async sealed(): Promise<void> {
-    const host = this.client(0);
+  sealed(): Promise<void> {
+    return this.gatewayDoes('seal');
+  }
+
+  /** Waits until the gateway of the VM's place has done so. */
+  async gatewayDoes(what: 'seal' | 'failover'): Promise<void> {
+    const host = this.client(this.place);
     await new Promise<void>((resolve, reject) => {
       host
         .subscribe(['epoch'], ({ change }) => {
-          if (change === 'seal') resolve();
+          if (change === what) resolve();
         })
         .catch(reject);
     });
@@ -216,39 +268,69 @@ export class VmScene {
   /** Waits until the VM goes on at its standby. @returns what the standby tells of that */
   async moved(): Promise<FailoverReport> {
     await this.standby.says('"event":"failover"');
-    const link = await StandbyLink.connect({ path: this.path(`standby${this.place + 1}`) }, 5000);
-    this.#machinePid = (await link.call('status', {})).pid!;
-    link.close();
+    this.#machinePid = (await this.askStandby((link) => link.call('status', {}))).pid!;
     this.place++;
     return this.standby.events.find(({ event }) => event === 'failover') as unknown as FailoverReport;
   }
 
-  /** `holdfast protect` of the VM's machine. */
-  protectByCommand(...flags: readonly string[]): CliProcess {
-    return this.cli([
-      ...['protect', '--json', '--qmp', this.path(`qmp${this.place}`), '--control', this.path('control0')],
-      ...[
-        '--standby',
-        `unix:${this.path(`standby${this.place + 1}`)}`,
-        '--interval',
-        '25ms',
-        '--patience',
-        '10s',
-        ...flags,
-      ],
-    ]);
+  /** The VM is at its standby's machine, although no standby says so any more. */
+  adopt(): void {
+    this.place++;
+    const wire = this.path(`wire${this.place}`);
+    const isIt = (pid: string) => {
+      try {
+        const [program, ...parameters] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+        return program!.startsWith('qemu-') && parameters.some((one) => one.includes(wire));
+      } catch {
+        return false;
+      }
+    };
+    this.#machinePid = Number(readdirSync('/proc').find((name) => /^\d+$/.test(name) && isIt(name)));
   }
 
-  /** What the machine says of itself, through the eye of its place. */
-  async machineStatus(): Promise<string> {
-    const eye = await QmpClient.connect(this.path(`eye${this.place}`));
-    const { status } = await eye.execute<{ status: string }>('query-status');
-    eye.close();
+  /** Asks the standby that waits for the VM. */
+  async askStandby<T>(question: (link: StandbyLink) => Promise<T>): Promise<T> {
+    this.hosts[this.#hostOf(this.place)]!.enter();
+    const connecting = StandbyLink.connect(this.#standbyAddress(), 5000);
+    // Node makes the socket in the next tick.
+    setImmediate(leaveNetns);
+    const link = await connecting;
+    try {
+      return await question(link);
+    } finally {
+      link.close();
+    }
+  }
+
+  /** `holdfast protect` of the VM's machine. */
+  protectByCommand(...flags: readonly string[]): CliProcess {
+    const control = this.path(`control${this.#hostOf(this.place)}`);
+    const parameters = [
+      ...['protect', '--json', '--qmp', this.path(`qmp${this.place}`), '--control', control],
+      ...['--standby', `unix:${this.path(`standby${this.place + 1}`)}`, '--interval', '25ms', '--patience', '10s'],
+      ...flags,
+    ];
+    return this.cli(parameters, this.place);
+  }
+
+  /** What the machine in a place says of itself, through the eye there. */
+  async machineStatus(place = this.place): Promise<string> {
+    const { status } = await this.tellMachine<{ status: string }>('query-status', place);
     return status;
   }
 
+  async tellMachine<T>(command: string, place: number): Promise<T> {
+    const eye = await QmpClient.connect(this.path(`eye${place}`));
+    try {
+      return await eye.execute<T>(command);
+    } finally {
+      eye.close();
+    }
+  }
+
+  /** Of the gateway for a machine in this place. */
   client(place: number): HostClient {
-    const path = this.path(`control${place}`);
+    const path = this.path(`control${this.#hostOf(place)}`);
     const client = new HostClient({ path, client: 'test', firstBackoffMs: 5, timeoutMs: 10_000 });
     this.#clients.push(client);
     return client;
@@ -258,8 +340,10 @@ export class VmScene {
     return CountingClient.connect(VM_GUEST.ip4, VM_GUEST.lines, () => this.network.enter(), leaveNetns);
   }
 
-  cli(parameters: readonly string[]): CliProcess {
-    const child = spawn('ip', ['netns', 'exec', this.hosts.name, process.execPath, HOLDFAST, ...parameters]);
+  /** `holdfast`, on the host of this place. */
+  cli(parameters: readonly string[], place: number): CliProcess {
+    const netns = this.hosts[this.#hostOf(place)]!.name;
+    const child = spawn('ip', ['netns', 'exec', netns, process.execPath, HOLDFAST, ...parameters]);
     const running = new CliProcess(child);
     this.#running.push(running);
     return running;
@@ -275,8 +359,24 @@ export class VmScene {
     await this.outcome?.catch(() => {});
     for (const client of this.#clients) client.close();
     this.network.delete();
-    this.hosts.delete();
+    for (const host of this.hosts) host.delete();
     rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  #hostOf(place: number): number {
+    return place % this.hosts.length;
+  }
+
+  #standbyAddress(): Address {
+    return this.#options.standbyAt?.address ?? { path: this.path(`standby${this.place + 1}`) };
+  }
+
+  /** @returns an empty disk for this place, or what has become of it; null: the VM has none */
+  #makeDisk(place: number): string | null {
+    if (this.#options.disk === undefined) return null;
+    const path = this.path(`disk${place}`);
+    if (!existsSync(path)) makeDisk(path);
+    return path;
   }
 
   /** A second QMP socket, `eyeN`, through which a test sees what the machine does. */
@@ -293,7 +393,7 @@ export class VmScene {
   }
 
   async #startMachine(booted: string): Promise<void> {
-    const [program, ...parameters] = guestCommand(this.path('wire0'));
+    const [program, ...parameters] = guestCommand(this.path('wire0'), this.#makeDisk(0));
     const qmpPath = this.path('qmp0');
     const more = [
       ...NO_CONSOLE,
@@ -321,7 +421,7 @@ export class VmScene {
         qmp.close();
         return;
       } catch (error) {
-        if (performance.now() > end || child.exitCode !== null) throw error;
+        if (performance.now() > end || child.exitCode !== null || child.signalCode !== null) throw error;
         await sleep(20);
       }
     }

@@ -1,7 +1,7 @@
 /*
  * One-way delay from a device in one network namespace to a device in another, both in this process's hand.
  *
- *   latency NETNS-A DEVICE-A NETNS-B DEVICE-B FRAMES FRAMES-PER-SECOND PORT
+ *   latency NETNS-A DEVICE-A NETNS-B DEVICE-B FRAMES FRAMES-PER-SECOND PORT [awake]    awake: never sleeps
  *
  * Sends UDP frames of 64 bytes to PORT on time, whether or not those before have come: who is kept waiting is not spared the
  * next one. Prints each frame's delay in nanoseconds, one a line; 0 for one that never came.
@@ -47,7 +47,7 @@ static int open_in(const char *netns, const char *device) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 8) return 2;
+  if (argc != 8 && (argc != 9 || strcmp(argv[8], "awake") != 0)) return 2;
   int a = open_in(argv[1], argv[2]), b = open_in(argv[3], argv[4]);
   long frames = atol(argv[5]), gap = 1000000000L / atol(argv[6]);
   int port = atoi(argv[7]);
@@ -70,8 +70,9 @@ int main(int argc, char **argv) {
       continue;
     }
     struct pollfd fd = {b, POLLIN, 0};
+    if (argc == 9) left = 0;
     struct timespec nap = {left / 1000000000, left % 1000000000};
-    if (left <= 0 || ppoll(&fd, 1, &nap, NULL) <= 0) continue;
+    if (left < 0 || ppoll(&fd, 1, &nap, NULL) <= 0) continue;
     unsigned char got[2048];
     uint32_t serial;
     int length = recv(b, got, sizeof got, 0);

@@ -55,6 +55,7 @@ async function open(options: Partial<StandbyOptions> = {}): Promise<void> {
   standby = new Standby({
     vm: 'vm0',
     store,
+    disks: null,
     machine,
     ports: portSwitch(true),
     goesOnUnprotected: false,

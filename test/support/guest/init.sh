@@ -27,4 +27,6 @@ fi
 [ -n "$ip4" ] && ip addr add $ip4 dev $device
 [ -n "$ip6" ] && ip -6 addr add $ip6 dev $device
 [ -b /dev/vda ] && /recorder
+/sip
+/load
 while true; do /counter; done

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the kernel and the file system of the test guest in a folder, once: make.sh FOLDER. The kernel is Debian's for clouds (26 MB,
-# fetched with apt-get download and unpacked, not installed); the file system holds busybox, a few modules and the counter.
+# fetched with apt-get download and unpacked, not installed); the file system holds busybox, a few modules and the counter with its neighbours.
 # Prints what is missing and fails where it cannot.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -38,7 +38,7 @@ fi
 
 root=$work/root
 mkdir -p "$root"/{bin,dev,proc,sys,modules}
-for program in counter recorder; do
+for program in counter recorder sip load; do
   gcc -O2 -static -o "$root/$program" "$here/$program.c" 2>"$work/gcc.log" || fail "gcc: $(head -n 1 "$work/gcc.log")"
 done
 cp "$(command -v busybox)" "$root/bin/busybox"
@@ -46,6 +46,6 @@ for applet in sh mount insmod ip cat echo sleep; do ln -s busybox "$root/bin/$ap
 cp "$folder"/modules/*.ko "$root/modules/"
 cp "$here/init.sh" "$root/init"
 cp "$here/application.sh" "$root/application"
-chmod 755 "$root/init" "$root/application" "$root/counter" "$root/recorder"
+chmod 755 "$root/init" "$root/application" "$root/counter" "$root/recorder" "$root/sip" "$root/load"
 (cd "$root" && find . | cpio -o -H newc --quiet | gzip -1) >"$work/files"
-mv "$work/files" "$folder/files-$(cat "$here"/counter.c "$here"/recorder.c "$here"/init.sh "$here"/application.sh "$here"/make.sh | sha256sum | cut -c1-16)"
+mv "$work/files" "$folder/files-$(cat "$here"/counter.c "$here"/recorder.c "$here"/sip.c "$here"/load.c "$here"/init.sh "$here"/application.sh "$here"/make.sh | sha256sum | cut -c1-16)"

@@ -3,7 +3,8 @@
  *
  *   w WORD   writes a record with the word behind the last one, and answers NUMBER WORD when the disk says that it is durable
  *   c        reads the disk, past every cache, and answers MEMORY WRONG AHEAD: how many records memory knows; the first one that
- *            the disk does not have as memory does, or 0; how many records the disk has behind the last one that memory knows
+ *            the disk does not have as memory does, or 0; how many records the disk has, or had when the next one was to be written,
+ *            behind the last one that memory knew
  *
  * One thread: an answer to c comes when no write is under way.
  */
@@ -23,6 +24,8 @@ enum { PORT = 7002, SECTOR = 512, MOST = 32000, WORD = 32, PEERS = 8, AHEAD = 25
 
 static char words[MOST + 1][WORD];
 static int count;
+/* Records that stood where the next one was to be written. */
+static int surprises;
 static int disk;
 static char *sector;
 
@@ -39,6 +42,8 @@ static void record(char *into, int number, const char *word) {
 
 static int write_record(const char *word) {
   if (count == MOST) return -1;
+  if (pread(disk, sector, SECTOR, (off_t)(count + 1) * SECTOR) != SECTOR) return -1;
+  surprises += sector[0] != 0;
   record(sector, count + 1, word);
   if (pwrite(disk, sector, SECTOR, (off_t)(count + 1) * SECTOR) != SECTOR) return -1;
   count++;
@@ -58,7 +63,7 @@ static void check(char *answer) {
     record(wanted, number, words[number]);
     if (wrong == 0 && memcmp(wanted, sector, SECTOR) != 0) wrong = number;
   }
-  sprintf(answer, "%d %d %d\n", count, wrong, ahead);
+  sprintf(answer, "%d %d %d\n", count, wrong, ahead + surprises);
 }
 
 static void serve(int fd, char *line) {

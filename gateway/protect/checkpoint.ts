@@ -1,0 +1,90 @@
+import { RequestError } from '../host/protocol.ts';
+import type { CheckpointReport } from './driver-events.ts';
+import type { DriverOptions } from './driver-options.ts';
+import type { ImageRelay } from './image-relay.ts';
+import { Migration, MigrationError, runOn } from './migration.ts';
+import { type QmpClient, QmpError } from './qmp.ts';
+import type { Checkpoint } from './standby-api.ts';
+import type { StandbyLink } from './standby-link.ts';
+
+/** What a checkpoint is made with. */
+export interface CheckpointMeans {
+  readonly options: DriverOptions;
+  readonly qmp: QmpClient;
+  readonly link: StandbyLink;
+  readonly relay: ImageRelay;
+  readonly isLive: boolean;
+}
+
+/**
+ * Copies the machine once: memory to the standby, frames and disk writes of until then sealed while it is paused, and committed when the
+ * standby has all of it.
+ * @returns how it went; or why it failed, so that its frames and writes belong to the next one
+ * @throws Error where it is not sure which, or where the next one cannot be better. The machine runs on in any case
+ */
+export async function takeCheckpoint(
+  means: CheckpointMeans,
+  checkpoint: Checkpoint,
+): Promise<CheckpointReport | string> {
+  const { options, qmp, link, relay, isLive } = means;
+  const { gateway, disk, confirmTimeoutMs, onEvent } = options;
+  const beganAt = performance.now();
+  const sender = link.begin(checkpoint);
+  const sent = relay.to(sender);
+  let isSealed = false;
+  let mayBeComplete = false;
+  const seal = async () => {
+    const { heldFrames } = await gateway.seal();
+    isSealed = true;
+    await disk?.seal(qmp, link, checkpoint);
+    return heldFrames;
+  };
+  try {
+    const migration = await Migration.start(qmp, relay.uri, isLive);
+    await migration.stopped;
+    const stoppedAt = performance.now();
+    const heldFrames = await both(seal(), migration.completed);
+    onEvent({ event: 'sealed', ...checkpoint, heldFrames });
+    const confirmed = sent.then(() => {
+      mayBeComplete = true;
+      return sender.end(confirmTimeoutMs);
+    });
+    confirmed.catch(() => {});
+    await migration.resume();
+    const pauseMs = performance.now() - stoppedAt;
+    // The standby says so when it has the disks' writes, too.
+    await confirmed;
+    await gateway.commit(checkpoint.epoch);
+    return {
+      ...checkpoint,
+      bytes: sender.bytes,
+      heldFrames,
+      pauseMs: round(pauseMs),
+      copyMs: round(stoppedAt - beganAt),
+      commitMs: round(performance.now() - beganAt),
+    };
+  } catch (error) {
+    relay.cut();
+    if (qmp.isClosed) throw error;
+    await runOn(qmp, !isLive);
+    const isTorn = error instanceof RequestError && error.code === 'image-torn';
+    const isOver = isTorn || error instanceof MigrationError || (error instanceof QmpError && error.code === 'refused');
+    if (!isOver || link.isClosed || (mayBeComplete && !isTorn)) throw error;
+    sender.abandon();
+    if (isSealed) await gateway.abort(checkpoint.epoch);
+    await disk?.abort(link, checkpoint);
+    return (error as Error).message;
+  }
+}
+
+/** Waits for both also where one fails: whoever cleans up must know what became of the other. */
+async function both<A>(first: Promise<A>, second: Promise<void>): Promise<A> {
+  const [a, b] = await Promise.allSettled([first, second]);
+  if (a.status === 'rejected') throw a.reason;
+  if (b.status === 'rejected') throw b.reason;
+  return a.value;
+}
+
+function round(ms: number): number {
+  return Math.round(ms * 10) / 10;
+}

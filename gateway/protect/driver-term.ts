@@ -1,0 +1,141 @@
+import type { VmSummary } from '../host/api.ts';
+import { RequestError, RPC } from '../host/protocol.ts';
+import type { DriverOutcome } from './driver-events.ts';
+import type { DriverOptions } from './driver-options.ts';
+import type { QmpClient } from './qmp.ts';
+import { type Checkpoint, STANDBY_PROTOCOL } from './standby-api.ts';
+import { LinkError, type StandbyLink } from './standby-link.ts';
+
+/** The session ends: what it rests on has changed. */
+export class Ending extends Error {
+  readonly outcome: DriverOutcome;
+
+  constructor(outcome: DriverOutcome, why: string) {
+    super(why);
+    this.outcome = outcome;
+  }
+}
+
+/** Pings within the standby's patience, requests within the lease. */
+export const BEATS = 4;
+
+/** The term that a driver works in: begun, or gone on with, together with its standby. */
+export class DriverTerm {
+  readonly #options: DriverOptions;
+  #number = 0;
+  #aborted = 0;
+
+  constructor(options: DriverOptions) {
+    this.#options = options;
+  }
+
+  /** 0: none yet. */
+  get number(): number {
+    return this.#number;
+  }
+
+  /** Epochs that were found sealed and came to nothing. */
+  get aborted(): number {
+    return this.#aborted;
+  }
+
+  /**
+   * Goes on with the term that is in force, or begins one.
+   * @param onMet the standby knows us: from now on it has to hear of us
+   * @param stopped rejects when the driver is told to stop
+   * @throws Ending where the VM is no longer ours
+   */
+  async attach(link: StandbyLink, qmp: QmpClient, onMet: () => void, stopped: Promise<never>): Promise<void> {
+    const { gateway, disk } = this.#options;
+    const found = await gateway.attach();
+    const isMine = this.#number === 0 || found.term === this.#number;
+    if (found.state === 'on' && !isMine) {
+      throw new Ending('fenced', `term ${found.term} is in force, not ${this.#number}: the VM has gone on elsewhere`);
+    }
+    if (found.state === 'off' && this.#number !== 0) throw new Ending('released', 'replication was stopped');
+    if (
+      found.term > 0 &&
+      isMine &&
+      (found.state === 'on' || (found.state === 'waiting' && (await this.#isInForce(link, found))))
+    ) {
+      this.#number = found.term;
+      const newest = await this.hello(link);
+      onMet();
+      if (disk === null || (await disk.resume(qmp, link, found.term))) {
+        await this.#goOn(link, found, newest);
+        return;
+      }
+    }
+    await this.#begin(link, qmp, onMet, stopped);
+  }
+
+  /** @returns the checkpoint that the standby would go back to */
+  async hello(link: StandbyLink, term = this.#number): Promise<Checkpoint | null> {
+    const { vm, leaseMs, patienceMs, disk } = this.#options;
+    // A ping that is overdue is noticed only at the end of the one before.
+    const mostSilentMs = Math.ceil(patienceMs + patienceMs / BEATS);
+    const params = { vm, protocol: STANDBY_PROTOCOL, term, patienceMs: mostSilentMs, leaseMs } as const;
+    const { newest, disks } = await link.call('protect.hello', params);
+    checkNames(disk?.names ?? [], disks);
+    return newest;
+  }
+
+  /** Whether the term of a gateway that was started anew is the one that was in force before. */
+  async #isInForce(link: StandbyLink, { term }: VmSummary): Promise<boolean> {
+    await this.hello(link, term);
+    try {
+      await this.#options.gateway.resume();
+      return true;
+    } catch (error) {
+      if (error instanceof RequestError && error.code === 'not-replicated') return false;
+      throw error;
+    }
+  }
+
+  async #goOn(link: StandbyLink, found: VmSummary, newest: Checkpoint | null): Promise<void> {
+    const { gateway, onEvent } = this.#options;
+    // The standby decides what became of checkpoints whose driver did not hear of it: it would go on from the newest.
+    const complete = newest !== null && newest.term === found.term ? newest.epoch : 0;
+    if (newest !== null && newest.term !== found.term) await link.call('protect.forget', { term: found.term });
+    if (found.sealedEpochs.includes(complete)) await gateway.commit(complete);
+    for (const epoch of found.sealedEpochs) {
+      if (epoch <= complete) continue;
+      await gateway.abort(epoch);
+      this.#aborted++;
+    }
+    onEvent({ event: 'term', term: found.term, openEpoch: found.openEpoch, how: 'attached' });
+  }
+
+  async #begin(link: StandbyLink, qmp: QmpClient, onMet: () => void, stopped: Promise<never>): Promise<void> {
+    const { gateway, leaseMs, disk, onEvent } = this.#options;
+    // The first checkpoint contains what passes until then. Images of other terms do not.
+    const { term, openEpoch } = await gateway.start({ holdFrom: 'first-seal', leaseMs });
+    this.#number = term;
+    await this.hello(link);
+    await link.call('protect.forget', { term });
+    onMet();
+    onEvent({ event: 'term', term, openEpoch, how: 'started' });
+    if (disk === null) return;
+    const copied = disk.copy(qmp, link, { term, epoch: openEpoch - 1 });
+    const hungUp = link.closed.then((): never => {
+      throw new LinkError('the standby hung up while the disks were copied');
+    });
+    try {
+      await Promise.race([copied, hungUp, stopped]);
+    } catch (error) {
+      if (!qmp.isClosed) await disk.release(qmp);
+      throw error;
+    } finally {
+      copied.catch(() => {});
+      hungUp.catch(() => {});
+    }
+  }
+}
+
+/** @throws RequestError where machine and standby do not mean the same disks */
+function checkNames(mirrored: readonly string[], kept: readonly string[]): void {
+  if (mirrored.length === kept.length && mirrored.every((name) => kept.includes(name))) return;
+  const list = (names: readonly string[]) => (names.length === 0 ? 'none' : names.join(', '));
+  const message = `the standby keeps these disks: ${list(kept)}; mirrored are: ${list(mirrored)} (see --disk of both)`;
+  throw new RequestError(RPC.state, 'disks-differ', message);
+}

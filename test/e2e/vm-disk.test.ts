@@ -1,0 +1,323 @@
+/** A VM in QEMU with a disk dies by SIGKILL: what its clients were told of is on the disk that it goes on with, and memory agrees. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { QmpClient } from '../../gateway/protect/qmp.ts';
+import { bootedGuest, noGuestReason, VM_DISK, VM_GUEST } from '../support/guest.ts';
+import { leaveNetns, noNetnsReason, until } from '../support/netns.ts';
+import { withoutPrograms } from '../support/programs.ts';
+import { Random } from '../support/random.ts';
+import { type DiskCheck, RecordingClient } from '../support/recording-client.ts';
+import { runs } from '../support/runs.ts';
+import { type CliProcess, VmScene, type VmSceneOptions } from '../support/vm-scene.ts';
+
+const seed = Number(process.env.HOLDFAST_SEED ?? 1);
+const MINUTE_MS = 60_000;
+/** Records that a client waits for before a failover. */
+const SOME = 30;
+const PATIENCE_MS = 60_000;
+/** A machine that is paused for each copy has to write in between. */
+const PACE = { kind: 'fixed', intervalMs: 250 } as const;
+
+let reason: string | null;
+let booted: string;
+let scene: VmScene;
+let clients: RecordingClient[];
+let plainServer: ChildProcess | null;
+
+beforeAll(async () => {
+  reason = noNetnsReason('sysctl') ?? noGuestReason() ?? withoutPrograms('qemu-nbd');
+  if (reason === null) booted = await bootedGuest(true);
+}, 8 * MINUTE_MS);
+beforeEach(({ skip }) => {
+  skip(reason !== null, reason ?? '');
+  clients = [];
+  plainServer = null;
+});
+afterEach(async () => {
+  for (const client of clients) client.close();
+  await scene?.delete();
+  plainServer?.kill('SIGKILL');
+}, MINUTE_MS);
+
+async function started(options: Partial<VmSceneOptions> = {}): Promise<void> {
+  scene = new VmScene({ rules: 'hold-all', disk: 'mirrored', ...options });
+  await scene.start(booted);
+}
+
+async function recording(name: string): Promise<RecordingClient> {
+  const client = await RecordingClient.connect(
+    VM_GUEST.ip4,
+    VM_GUEST.records,
+    name,
+    () => scene.network.enter(),
+    leaveNetns,
+  );
+  clients.push(client);
+  client.start();
+  return client;
+}
+
+async function moreRecords(client: RecordingClient, count = SOME): Promise<void> {
+  const wanted = client.told.length + count;
+  await until(() => client.violation !== null || client.told.length >= wanted, 'records', PATIENCE_MS);
+  expect(client.violation).toBeNull();
+}
+
+/** Nothing is asked any more, and everything that was is answered. @returns what the guest finds on its disk */
+async function checked(client: RecordingClient): Promise<DiskCheck> {
+  client.pause();
+  await until(() => client.violation !== null || client.isQuiet, 'the last answers', PATIENCE_MS);
+  expect(client.violation).toBeNull();
+  return client.check();
+}
+
+/** What the client was told of is in the image that the VM has now, as seen from outside. */
+function expectOnDisk(client: RecordingClient, upTo: number): void {
+  const bytes = readFileSync(scene.path(`disk${scene.place}`));
+  for (let number = client.last - client.told.length + 1; number <= upTo; number++) {
+    const wanted = `record ${number} ${client.wordOf(number)}\n`;
+    const at = number * VM_DISK.recordBytes;
+    expect(bytes.toString('latin1', at, at + wanted.length)).toBe(wanted);
+  }
+}
+
+/** Waits for a moment in the driver's work, by seed. @returns which */
+async function someMoment(random: Random): Promise<string> {
+  switch (random.below(5)) {
+    case 0:
+      await scene.sealed();
+      return 'when an epoch was sealed';
+    case 1:
+      await scene.says('sealed');
+      return 'when its image was on its way';
+    case 2:
+      await scene.says('committed');
+      return 'right after a commit';
+    case 3:
+      await scene.says('committed');
+      await sleep(195 + random.below(20));
+      return 'when a flush was due';
+    default:
+      await sleep(random.below(700));
+      return 'at some moment';
+  }
+}
+
+/** @returns how many records are on a place's disk, one behind the other */
+function recordsOn(place: number): number {
+  const bytes = readFileSync(scene.path(`disk${place}`));
+  let count = 0;
+  while (bytes[(count + 1) * VM_DISK.recordBytes] !== 0) count++;
+  return count;
+}
+
+async function commits(driver: CliProcess, count: number): Promise<void> {
+  const done = () => driver.events.filter(({ event }) => event === 'committed').length;
+  const wanted = done() + count;
+  await until(() => driver.isOver || done() >= wanted, 'commits', PATIENCE_MS);
+  expect(driver.isOver, `${driver.stdout.slice(-500)} ${driver.stderr}`).toBe(false);
+}
+
+function expectWhole(client: RecordingClient, found: DiskCheck, when: string): void {
+  expect(found, when).toEqual({ memory: client.last, wrong: 0, ahead: 0 });
+}
+
+test(
+  `after every failover the disk holds what a client was told of, and memory and disk agree (seed ${seed})`,
+  async () => {
+    const random = new Random(seed);
+    await started();
+    scene.protect({ pace: PACE });
+    await scene.commits(1);
+    const client = await recording('one');
+    const times: string[] = [];
+    for (let i = 0; i < runs(10); i++) {
+      await moreRecords(client);
+      const moment = await someMoment(random);
+      scene.killMachine();
+      const told = client.last;
+      const { disksMs, runningMs } = await scene.moved();
+      times.push(`${disksMs}/${runningMs}`);
+      expectOnDisk(client, told);
+      await scene.startStandby();
+      scene.protect({ pace: PACE });
+      await scene.commits(1);
+      expectWhole(client, await checked(client), `failover ${i + 1}, killed ${moment}`);
+      client.start();
+    }
+    const { length } = client.told;
+    console.log(`${length} records; from the decision to the disk, and to a running VM: ${times.join(', ')} ms`);
+  },
+  15 * MINUTE_MS,
+);
+
+/** Mirrors the machine's disk to the next place's, with a plain server that knows no checkpoints. */
+async function mirrorPlainly(): Promise<void> {
+  const socket = scene.path(`plain${scene.place + 1}`);
+  const image = scene.path(`disk${scene.place + 1}`);
+  plainServer = spawn('qemu-nbd', ['-f', 'raw', '-k', socket, '-x', 'plain', '--persistent', image], {
+    stdio: 'ignore',
+  });
+  await until(() => existsSync(socket), 'qemu-nbd', PATIENCE_MS);
+  const eye = await QmpClient.connect(scene.path(`eye${scene.place}`));
+  const isReady = new Promise<void>((resolve) => {
+    eye.listen(({ event }) => {
+      if (event === 'BLOCK_JOB_READY') resolve();
+    });
+  });
+  const file = { driver: 'nbd', server: { type: 'unix', path: socket }, export: 'plain' };
+  await eye.execute('blockdev-add', { driver: 'raw', 'node-name': 'plain', file });
+  const job = { 'job-id': 'plain', device: VM_DISK.name, target: 'plain', sync: 'full' };
+  await eye.execute('blockdev-mirror', { ...job, 'copy-mode': 'write-blocking', 'on-target-error': 'report' });
+  await isReady;
+  eye.close();
+}
+
+test(
+  'control: where the disk does not go back to the checkpoint, memory and disk disagree',
+  async () => {
+    await started({ disk: 'alone' });
+    let found: DiskCheck = { memory: 0, wrong: 0, ahead: 0 };
+    let client: RecordingClient | null = null;
+    for (let i = 0; i < 5 && found.wrong + found.ahead === 0; i++) {
+      await mirrorPlainly();
+      scene.protect({ pace: PACE });
+      await scene.commits(1);
+      client ??= await recording('one');
+      client.start();
+      await moreRecords(client);
+      const atCommit = recordsOn(scene.place);
+      await until(() => recordsOn(scene.place) > atCommit, 'records since', PATIENCE_MS);
+      scene.killMachine();
+      // Else the machine that goes on could not have the disk.
+      plainServer!.kill('SIGKILL');
+      await scene.moved();
+      await scene.startStandby();
+      scene.protect({ pace: PACE });
+      await scene.commits(1);
+      found = await checked(client);
+      scene.driver!.stop();
+      await scene.outcome;
+    }
+    expect(found.wrong + found.ahead).toBeGreaterThan(0);
+    console.log(`without a barrier: ${JSON.stringify(found)}`);
+  },
+  6 * MINUTE_MS,
+);
+
+test(
+  "a standby that dies leaves the machine's own disk as it is, and protection comes back with another standby",
+  async () => {
+    await started();
+    scene.protect({ pace: PACE });
+    await scene.commits(1);
+    const client = await recording('one');
+    await moreRecords(client);
+    expectWhole(client, await checked(client), 'before');
+    await scene.standby.kill();
+    await until(() => scene.driver!.status.state === 'degraded', 'the driver to notice', PATIENCE_MS);
+    const told = client.last;
+    client.start();
+    await until(() => recordsOn(0) > told, 'the disk to go on', PATIENCE_MS);
+    expect(await scene.machineStatus()).toBe('running');
+    expect(client.last, 'nobody is told of what no standby has').toBe(told);
+    await scene.startStandby();
+    await scene.commits(1);
+    expect(scene.driver!.status.term, 'a new copy is of a new term').toBe(2);
+    await moreRecords(client);
+    scene.killMachine();
+    await scene.moved();
+    expectOnDisk(client, client.last);
+    await scene.startStandby();
+    scene.protect({ pace: PACE });
+    expectWhole(client, await checked(client), 'after the failover');
+  },
+  6 * MINUTE_MS,
+);
+
+test(
+  'a standby that says nothing any more, and does not hang up either, does not keep the guest from writing',
+  async () => {
+    // Silence was on both sides: who wakes up must not take the machine for dead.
+    await started({ standbyFlags: ['--silence', '10m'] });
+    scene.protect({ pace: PACE, patienceMs: 2000 });
+    await scene.commits(1);
+    const client = await recording('one');
+    await moreRecords(client);
+    expectWhole(client, await checked(client), 'before');
+    scene.standby.child.kill('SIGSTOP');
+    client.start();
+    await until(() => recordsOn(0) > client.last + 1, 'the disk to go on', PATIENCE_MS);
+    await until(() => scene.driver!.status.state === 'degraded', 'the driver to notice', PATIENCE_MS);
+    scene.standby.child.kill('SIGCONT');
+    await scene.commits(1);
+    await moreRecords(client);
+    scene.killMachine();
+    await scene.moved();
+    expectOnDisk(client, client.last);
+    await scene.startStandby();
+    scene.protect({ pace: PACE });
+    expectWhole(client, await checked(client), 'after the failover');
+  },
+  6 * MINUTE_MS,
+);
+
+test(
+  'a driver that is killed leaves a mirror that its successor goes on with, without a new copy',
+  async () => {
+    await started({ standbyFlags: ['--silence', '60s'] });
+    const flags = ['--disk', VM_DISK.name, '--interval', `${PACE.intervalMs}ms`];
+    let driver = scene.protectByCommand(...flags);
+    await commits(driver, 1);
+    expect(driver.events).toContainEqual(expect.objectContaining({ event: 'disks', is: 'mirrored' }));
+    const client = await recording('one');
+    for (let i = 0; i < runs(3); i++) {
+      await moreRecords(client);
+      await sleep(new Random(seed + i).below(300));
+      await driver.kill();
+      driver = scene.protectByCommand(...flags);
+      await commits(driver, 2);
+      expect(driver.events).toContainEqual(expect.objectContaining({ event: 'term', term: 1, how: 'attached' }));
+      expect(driver.events.filter(({ event }) => event === 'disks')).toEqual([]);
+    }
+    scene.killMachine();
+    await scene.moved();
+    expectOnDisk(client, client.last);
+    await scene.startStandby();
+    scene.protect({ pace: PACE });
+    expectWhole(client, await checked(client), 'after the failover');
+  },
+  6 * MINUTE_MS,
+);
+
+test(
+  `standby and machine die together, in the middle of a flush too, and a new standby goes on from what the old one had (seed ${seed})`,
+  async () => {
+    const random = new Random(seed);
+    await started();
+    scene.protect({ pace: PACE });
+    await scene.commits(1);
+    const client = await recording('one');
+    for (let i = 0; i < runs(3); i++) {
+      await moreRecords(client);
+      const moment = await someMoment(random);
+      scene.standby.child.kill('SIGKILL');
+      scene.killMachine();
+      await scene.standby.ended;
+      await scene.outcome;
+      const told = client.last;
+      await scene.startStandby();
+      await scene.askStandby((link) => link.call('failover', {}, PATIENCE_MS));
+      await scene.moved();
+      expectOnDisk(client, told);
+      await scene.startStandby();
+      scene.protect({ pace: PACE });
+      await scene.commits(1);
+      expectWhole(client, await checked(client), `killed ${moment}`);
+      client.start();
+    }
+  },
+  6 * MINUTE_MS,
+);

@@ -1,0 +1,209 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { ImageStore } from '../../../gateway/protect/image-store.ts';
+import { type Machine, Standby } from '../../../gateway/protect/standby.ts';
+import { STANDBY_PROTOCOL } from '../../../gateway/protect/standby-api.ts';
+import { StandbyDisks } from '../../../gateway/protect/standby-disks.ts';
+import { StandbyLink } from '../../../gateway/protect/standby-link.ts';
+import { StandbyServer } from '../../../gateway/protect/standby-server.ts';
+import { until } from '../../support/netns.ts';
+import { folder } from '../disk/folders.ts';
+import { attached, type RawClient } from '../disk/nbd-client.ts';
+
+const NAMES = ['d0', 'd1'] as const;
+const BYTES = 2 ** 20;
+
+let where: string;
+let disks: StandbyDisks;
+let closing: (() => Promise<void> | void)[];
+
+beforeEach(async () => {
+  where = folder();
+  closing = [];
+  disks = await opened();
+});
+afterEach(async () => {
+  for (const close of closing.reverse()) await close();
+});
+
+/** As a process does that is started. */
+async function opened(): Promise<StandbyDisks> {
+  const all = NAMES.map((name) => ({ name, image: image(name), log: join(where, `${name}.redo`), sizeBytes: BYTES }));
+  const found = await StandbyDisks.open(all, { path: join(where, 'nbd') }, null);
+  closing.push(() => found.close());
+  return found;
+}
+
+function image(name: string): string {
+  return join(where, name);
+}
+
+/** What QEMU does for the driver: a connection to each disk. */
+async function mirrored(of: StandbyDisks = disks): Promise<readonly RawClient[]> {
+  const { address, disks: places } = await of.copy();
+  expect(address).toBe(`unix:${join(where, 'nbd')}`);
+  expect(places.map(({ name, sizeBytes }) => [name, sizeBytes])).toEqual(NAMES.map((name) => [name, BYTES]));
+  return Promise.all(places.map((place) => attached({ path: join(where, 'nbd') }, place.export)));
+}
+
+async function write(clients: readonly RawClient[], text: string): Promise<void> {
+  for (const client of clients) expect(await client.write(0, Buffer.from(text))).toBe(0);
+}
+
+/** @returns how the images begin */
+function images(): string[] {
+  return NAMES.map((name) => readFileSync(image(name)).toString('latin1', 0, 3));
+}
+
+it('every disk goes back to the checkpoint that memory goes back to, committed or only sealed', async () => {
+  const clients = await mirrored();
+  await write(clients, 'old');
+  await disks.start({ term: 1, epoch: 0 });
+  await write(clients, 'one');
+  await disks.seal({ term: 1, epoch: 1 });
+  await disks.durableThrough({ term: 1, epoch: 1 });
+  await disks.commit({ term: 1, epoch: 1 });
+  await write(clients, 'two');
+  await disks.seal({ term: 1, epoch: 2 });
+  await write(clients, 'end');
+  await disks.handOver({ term: 1, epoch: 2 });
+  expect(images()).toEqual(['two', 'two']);
+  await Promise.all(clients.map((client) => client.closed));
+});
+
+it('a later process finds disks that were given away, and brings nothing old into images that a machine has written', async () => {
+  const clients = await mirrored();
+  await disks.start({ term: 1, epoch: 0 });
+  await write(clients, 'one');
+  await disks.seal({ term: 1, epoch: 1 });
+  await disks.handOver({ term: 1, epoch: 1 });
+  await disks.handOver({ term: 1, epoch: 1 });
+  await disks.close();
+  for (const name of NAMES) writeFileSync(image(name), Buffer.alloc(BYTES, 'new'));
+  const later = await opened();
+  await later.handOver({ term: 1, epoch: 1 });
+  expect(images()).toEqual(['new', 'new']);
+});
+
+it('no disk goes anywhere where one cannot', async () => {
+  const clients = await mirrored();
+  await disks.start({ term: 1, epoch: 0 });
+  await write(clients, 'one');
+  await disks.seal({ term: 1, epoch: 1 });
+  await expect(disks.handOver({ term: 1, epoch: 2 })).rejects.toThrow(
+    'disk d0 is at epoch 0 of term 1, memory is at epoch 2',
+  );
+  await expect(disks.handOver({ term: 2, epoch: 1 })).rejects.toThrow('memory is at epoch 1 of term 2');
+  await write(clients, 'two');
+  await disks.seal({ term: 1, epoch: 2 });
+  await disks.handOver({ term: 1, epoch: 1 });
+  expect(images()).toEqual(['one', 'one']);
+});
+
+it('an epoch that was sealed elsewhere and not here belongs to the next one', async () => {
+  const clients = await mirrored();
+  await disks.start({ term: 1, epoch: 0 });
+  await write(clients, 'one');
+  await disks.seal({ term: 1, epoch: 4 });
+  await disks.commit({ term: 1, epoch: 4 });
+  await disks.abort({ term: 1, epoch: 4 });
+  await disks.handOver({ term: 1, epoch: 4 });
+  expect(images()).toEqual(['one', 'one']);
+});
+
+it('a connection that was broken is no mirror any more, also when another one has come in its place', async () => {
+  const clients = await mirrored();
+  await disks.start({ term: 1, epoch: 0 });
+  await disks.seal({ term: 1, epoch: 1 });
+  expect(await disks.resume(1, null)).toBe(true);
+  clients[1]!.socket.destroy();
+  await until(() => disks.status[1]!.isMirrored === false, 'the end of the connection');
+  await expect(disks.seal({ term: 1, epoch: 2 })).rejects.toMatchObject({ code: 'disk-broken' });
+  expect(await disks.resume(1, null)).toBe(false);
+  const again = await mirrored();
+  expect(await disks.resume(1, null)).toBe(false);
+  await disks.start({ term: 2, epoch: 0 });
+  expect(await disks.resume(2, null)).toBe(true);
+  await clients[0]!.closed;
+  await write(again, 'new');
+});
+
+it('a driver that comes anew finds what the newest image has committed, and what it has not aborted', async () => {
+  const clients = await mirrored();
+  await disks.start({ term: 1, epoch: 0 });
+  for (const epoch of [1, 2]) {
+    await write(clients, String(epoch).repeat(3));
+    await disks.seal({ term: 1, epoch });
+  }
+  expect(await disks.resume(1, { term: 1, epoch: 1 })).toBe(true);
+  expect(disks.status.map(({ committedEpoch }) => committedEpoch)).toEqual([1, 1]);
+  await disks.seal({ term: 1, epoch: 3 });
+  await expect(disks.handOver({ term: 1, epoch: 2 })).rejects.toThrow('memory is at epoch 2');
+  await disks.handOver({ term: 1, epoch: 3 });
+  expect(images()).toEqual(['222', '222']);
+});
+
+it('a standby keeps an image only with its disks, and gives them away between fence and machine', async () => {
+  const done: string[] = [];
+  const machine: Machine = {
+    ...{ state: 'warm', pid: 1234, qmp: '/nowhere', onExit: null },
+    async load(path, opens) {
+      done.push(
+        `loaded ${readFileSync(path, 'latin1')}`,
+        ...opens.map((disk) => readFileSync(disk).toString('latin1', 0, 3)),
+      );
+    },
+    async run() {
+      done.push('ran');
+    },
+    async stop() {},
+  };
+  const standby = new Standby({
+    vm: 'vm0',
+    store: new ImageStore(join(where, 'images')),
+    disks,
+    machine,
+    ports: {
+      fences: true,
+      switch: async ({ term }) => ({ term: term + 1, discardedFrames: 0, releasedFrames: 0 }),
+      unprotect: async () => {},
+    },
+    goesOnUnprotected: false,
+    silenceMs: 0,
+    fence: async () => {
+      done.push('fenced');
+    },
+    onEvent: () => {},
+  });
+  const server = new StandbyServer(standby);
+  const address = { path: join(where, 'standby') };
+  await server.listen(address);
+  const link = await StandbyLink.connect(address, 5000);
+  closing.push(
+    () => standby.close(),
+    () => server.close(),
+    () => link.close(),
+  );
+  const hello = { vm: 'vm0', protocol: STANDBY_PROTOCOL, term: 1, patienceMs: 1000, leaseMs: 0 } as const;
+  expect(await link.call('protect.hello', hello)).toEqual({ newest: null, disks: [...NAMES] });
+  const { disks: places } = await link.call('disk.copy', { term: 1 });
+  const clients = await Promise.all(places.map((place) => attached({ path: join(where, 'nbd') }, place.export)));
+  await link.call('disk.start', { term: 1, epoch: 0 });
+  const send = async (epoch: number) => {
+    const sender = link.begin({ term: 1, epoch });
+    sender.write(Buffer.from(`memory ${epoch}`));
+    await sender.end(5000);
+  };
+  await expect(send(1), 'the disks are not sealed').rejects.toMatchObject({ code: 'failed' });
+  expect(standby.status.image).toBeNull();
+  await write(clients, 'one');
+  await link.call('disk.seal', { term: 1, epoch: 1 });
+  await send(1);
+  expect(standby.status.disks.map(({ committedEpoch }) => committedEpoch)).toEqual([1, 1]);
+  await write(clients, 'two');
+  await link.call('disk.seal', { term: 1, epoch: 2 });
+  await standby.failover('told', true);
+  expect(done).toEqual(['fenced', 'loaded memory 1', 'one', 'one', 'ran']);
+  await expect(link.call('disk.copy', { term: 1 })).rejects.toThrow();
+});
