@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { LOCAL = 16402, HEADER = 12, BYTES = HEADER + 160, MOST = 60000 };
+enum { LOCAL = 16402, HEADER = 12, BYTES = HEADER + 160, MOST = 60000, BUFFER = 8 << 20 };
 static const int64_t SECOND = 1000000000, LAST_WAIT = 2000000000;
 
 static int64_t sent[MOST], took[MOST];
@@ -28,7 +28,9 @@ int main(int words, char **word) {
   int count = atoi(word[3]), rate = atoi(word[4]), next = 0, back = 0;
   struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(atoi(word[2]))};
   struct sockaddr_in from = {.sin_family = AF_INET, .sin_port = htons(LOCAL)};
-  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0), buffer = BUFFER;
+  /* What was held comes at once. */
+  setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof buffer);
   if (count < 1 || count > MOST || rate < 1 || inet_pton(AF_INET, word[1], &to.sin_addr) != 1) return 2;
   if (bind(fd, (struct sockaddr *)&from, sizeof from) < 0 || connect(fd, (struct sockaddr *)&to, sizeof to) < 0) {
     perror("echo");

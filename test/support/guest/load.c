@@ -19,7 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ECHO = 16400, WORK = 7003, SINK = 7004, SOURCE = 7005, CHUNK = 65536 };
+enum { ECHO = 16400, WORK = 7003, SINK = 7004, SOURCE = 7005, CHUNK = 65536, BUFFER = 1 << 20 };
 
 static char chunk[CHUNK];
 
@@ -59,8 +59,11 @@ static void serve(int fd, int port) {
 
 int main(void) {
   const int ports[] = {WORK, SINK, SOURCE};
+  const int buffer = BUFFER;
   struct pollfd polled[4] = {{.fd = open_port(SOCK_DGRAM, ECHO), .events = POLLIN}};
   for (int i = 0; i < 3; i++) polled[i + 1] = (struct pollfd){.fd = open_port(SOCK_STREAM, ports[i]), .events = POLLIN};
+  /* What came while the machine was paused comes at once. */
+  setsockopt(polled[0].fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof buffer);
   /* Whoever started it knows now that it listens. */
   if (fork() != 0) return 0;
   signal(SIGCHLD, SIG_IGN);
