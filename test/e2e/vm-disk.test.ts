@@ -3,14 +3,16 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import type { DriverOptions } from '../../gateway/protect/driver-options.ts';
 import { QmpClient } from '../../gateway/protect/qmp.ts';
+import { committed } from '../support/answers.ts';
 import { bootedGuest, noGuestReason, VM_DISK, VM_GUEST } from '../support/guest.ts';
 import { leaveNetns, noNetnsReason, until } from '../support/netns.ts';
 import { withoutPrograms } from '../support/programs.ts';
 import { Random } from '../support/random.ts';
 import { type DiskCheck, RecordingClient } from '../support/recording-client.ts';
 import { runs } from '../support/runs.ts';
-import { type CliProcess, VmScene, type VmSceneOptions } from '../support/vm-scene.ts';
+import { VmScene, type VmSceneOptions } from '../support/vm-scene.ts';
 
 const seed = Number(process.env.HOLDFAST_SEED ?? 1);
 const MINUTE_MS = 60_000;
@@ -113,25 +115,33 @@ function recordsOn(place: number): number {
   return count;
 }
 
-async function commits(driver: CliProcess, count: number): Promise<void> {
-  const done = () => driver.events.filter(({ event }) => event === 'committed').length;
-  const wanted = done() + count;
-  await until(() => driver.isOver || done() >= wanted, 'commits', PATIENCE_MS);
-  expect(driver.isOver, `${driver.stdout.slice(-500)} ${driver.stderr}`).toBe(false);
-}
-
 function expectWhole(client: RecordingClient, found: DiskCheck, when: string): void {
   expect(found, when).toEqual({ memory: client.last, wrong: 0, ahead: 0 });
+}
+
+/** A VM with a disk that is protected, and a client of it. */
+async function protectedDisk(options: Partial<VmSceneOptions> = {}, driver: Partial<DriverOptions> = {}) {
+  await started(options);
+  scene.protect({ pace: PACE, ...driver });
+  await scene.commits(1);
+  return recording('one');
+}
+
+/** The VM goes on elsewhere, with what the client was told of, and is protected there. */
+async function expectToGoOn(client: RecordingClient): Promise<void> {
+  scene.killMachine();
+  await scene.moved();
+  expectOnDisk(client, client.last);
+  await scene.startStandby();
+  scene.protect({ pace: PACE });
+  expectWhole(client, await checked(client), 'after the failover');
 }
 
 test(
   `after every failover the disk holds what a client was told of, and memory and disk agree (seed ${seed})`,
   async () => {
     const random = new Random(seed);
-    await started();
-    scene.protect({ pace: PACE });
-    await scene.commits(1);
-    const client = await recording('one');
+    const client = await protectedDisk();
     const times: string[] = [];
     for (let i = 0; i < runs(10); i++) {
       await moreRecords(client);
@@ -210,10 +220,7 @@ test(
 test(
   "a standby that dies leaves the machine's own disk as it is, and protection comes back with another standby",
   async () => {
-    await started();
-    scene.protect({ pace: PACE });
-    await scene.commits(1);
-    const client = await recording('one');
+    const client = await protectedDisk();
     await moreRecords(client);
     expectWhole(client, await checked(client), 'before');
     await scene.standby.kill();
@@ -227,12 +234,7 @@ test(
     await scene.commits(1);
     expect(scene.driver!.status.term, 'a new copy is of a new term').toBe(2);
     await moreRecords(client);
-    scene.killMachine();
-    await scene.moved();
-    expectOnDisk(client, client.last);
-    await scene.startStandby();
-    scene.protect({ pace: PACE });
-    expectWhole(client, await checked(client), 'after the failover');
+    await expectToGoOn(client);
   },
   6 * MINUTE_MS,
 );
@@ -241,10 +243,7 @@ test(
   'a standby that says nothing any more, and does not hang up either, does not keep the guest from writing',
   async () => {
     // Silence was on both sides: who wakes up must not take the machine for dead.
-    await started({ standbyFlags: ['--silence', '10m'] });
-    scene.protect({ pace: PACE, patienceMs: 2000 });
-    await scene.commits(1);
-    const client = await recording('one');
+    const client = await protectedDisk({ standbyFlags: ['--silence', '10m'] }, { patienceMs: 2000 });
     await moreRecords(client);
     expectWhole(client, await checked(client), 'before');
     scene.standby.child.kill('SIGSTOP');
@@ -254,12 +253,7 @@ test(
     scene.standby.child.kill('SIGCONT');
     await scene.commits(1);
     await moreRecords(client);
-    scene.killMachine();
-    await scene.moved();
-    expectOnDisk(client, client.last);
-    await scene.startStandby();
-    scene.protect({ pace: PACE });
-    expectWhole(client, await checked(client), 'after the failover');
+    await expectToGoOn(client);
   },
   6 * MINUTE_MS,
 );
@@ -270,7 +264,7 @@ test(
     await started({ standbyFlags: ['--silence', '60s'] });
     const flags = ['--disk', VM_DISK.name, '--interval', `${PACE.intervalMs}ms`];
     let driver = scene.protectByCommand(...flags);
-    await commits(driver, 1);
+    await committed(driver, 1);
     expect(driver.events).toContainEqual(expect.objectContaining({ event: 'disks', is: 'mirrored' }));
     const client = await recording('one');
     for (let i = 0; i < runs(3); i++) {
@@ -278,16 +272,11 @@ test(
       await sleep(new Random(seed + i).below(300));
       await driver.kill();
       driver = scene.protectByCommand(...flags);
-      await commits(driver, 2);
+      await committed(driver, 2);
       expect(driver.events).toContainEqual(expect.objectContaining({ event: 'term', term: 1, how: 'attached' }));
       expect(driver.events.filter(({ event }) => event === 'disks')).toEqual([]);
     }
-    scene.killMachine();
-    await scene.moved();
-    expectOnDisk(client, client.last);
-    await scene.startStandby();
-    scene.protect({ pace: PACE });
-    expectWhole(client, await checked(client), 'after the failover');
+    await expectToGoOn(client);
   },
   6 * MINUTE_MS,
 );
@@ -296,10 +285,7 @@ test(
   `standby and machine die together, in the middle of a flush too, and a new standby goes on from what the old one had (seed ${seed})`,
   async () => {
     const random = new Random(seed);
-    await started();
-    scene.protect({ pace: PACE });
-    await scene.commits(1);
-    const client = await recording('one');
+    const client = await protectedDisk();
     for (let i = 0; i < runs(3); i++) {
       await moreRecords(client);
       const moment = await someMoment(random);

@@ -4,13 +4,14 @@ import { createSocket } from 'node:dgram';
 import { Agent, get } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { allAnswered, answered, committed } from '../support/answers.ts';
 import type { CountingClient } from '../support/counting-client.ts';
 import { bootedGuest, noGuestReason, VM_GUEST } from '../support/guest.ts';
 import { leaveNetns, noNetnsReason, until } from '../support/netns.ts';
 import { Random } from '../support/random.ts';
 import { holdfast } from '../support/run-cli.ts';
 import { runs } from '../support/runs.ts';
-import { type CliProcess, VmScene } from '../support/vm-scene.ts';
+import { VmScene } from '../support/vm-scene.ts';
 
 const seed = Number(process.env.HOLDFAST_SEED ?? 1);
 const MINUTE_MS = 60_000;
@@ -34,28 +35,6 @@ afterEach(async () => {
   await scene?.delete();
 }, MINUTE_MS);
 
-async function answered(count: number): Promise<void> {
-  const of = client!;
-  const from = of.answers;
-  await until(() => of.violation !== null || of.answers >= from + count, 'answers', PATIENCE_MS);
-  expect(of.violation).toBeNull();
-}
-
-async function allAnswered(): Promise<void> {
-  const of = client!;
-  of.pause();
-  await until(() => of.violation !== null || of.answers >= of.sent, 'the last answers', PATIENCE_MS);
-  expect(of.violation).toBeNull();
-}
-
-/** Waits until a driver's command tells of so many more commits. */
-async function committed(driver: CliProcess, count: number): Promise<void> {
-  const commits = () => driver.events.filter(({ event }) => event === 'committed').length;
-  const wanted = commits() + count;
-  await until(() => driver.isOver || commits() >= wanted, 'commits', PATIENCE_MS);
-  expect(driver.isOver, `${driver.stdout.slice(-500)} ${driver.stderr}`).toBe(false);
-}
-
 test(
   `a driver that is killed in the middle leaves a VM that its successor protects (seed ${seed})`,
   async () => {
@@ -67,7 +46,7 @@ test(
     client = await scene.counting();
     client.start();
     for (let i = 0; i < runs(5); i++) {
-      await answered(50);
+      await answered(client!, 50);
       if (random.below(2) === 0) await scene.sealed();
       else await sleep(random.below(300));
       await driver.kill();
@@ -80,8 +59,8 @@ test(
     expect(await driver.ended).toBe(1);
     await scene.startStandby();
     driver = scene.protectByCommand();
-    await answered(200);
-    await allAnswered();
+    await answered(client!, 200);
+    await allAnswered(client!);
   },
   8 * MINUTE_MS,
 );
@@ -97,7 +76,7 @@ test(
     client.start();
     const random = new Random(seed);
     for (let i = 0; i < runs(3); i++) {
-      await answered(50);
+      await answered(client!, 50);
       await sleep(random.below(300));
       await scene.gateway.kill();
       scene.gateway = scene.startGateway(0);
@@ -109,8 +88,8 @@ test(
     await scene.moved();
     await scene.startStandby();
     scene.protect();
-    await answered(200);
-    await allAnswered();
+    await answered(client!, 200);
+    await allAnswered(client!);
   },
   4 * MINUTE_MS,
 );
@@ -124,7 +103,7 @@ test(
     await scene.commits(1);
     client = await scene.counting();
     client.start();
-    await answered(100);
+    await answered(client!, 100);
     await scene.standby.kill();
     await until(() => scene.driver!.status.state === 'degraded', 'the driver to notice', PATIENCE_MS);
     const before = client.answers;
@@ -133,12 +112,12 @@ test(
     expect(await scene.machineStatus()).toBe('running');
     await scene.startStandby();
     await scene.commits(1);
-    await answered(100);
+    await answered(client!, 100);
     scene.killMachine();
     await scene.moved();
     await scene.startStandby();
     scene.protect();
-    await allAnswered();
+    await allAnswered(client!);
   },
   4 * MINUTE_MS,
 );
@@ -152,7 +131,7 @@ test(
     await committed(driver, 1);
     client = await scene.counting();
     client.start();
-    await answered(100);
+    await answered(client!, 100);
     const { code, stderr } = await holdfast(['standby', 'failover', `unix:${scene.path('standby1')}`, '--json'], {
       timeoutMs: PATIENCE_MS,
     });
@@ -163,8 +142,8 @@ test(
     await scene.moved();
     await scene.startStandby();
     scene.protect();
-    await answered(200);
-    await allAnswered();
+    await answered(client!, 200);
+    await allAnswered(client!);
   },
   4 * MINUTE_MS,
 );

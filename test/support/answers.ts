@@ -6,7 +6,7 @@ import type { CliProcess } from './vm-scene.ts';
 const PATIENCE_MS = 40_000;
 
 /** A client gets so many more answers, and they are those that cannot be undone. */
-export async function answered(client: CountingClient, count: number, when: string): Promise<void> {
+export async function answered(client: CountingClient, count: number, when = ''): Promise<void> {
   const from = client.answers;
   await until(() => client.violation !== null || client.answers >= from + count, `answers ${when}`, PATIENCE_MS);
   expect(client.violation, when).toBeNull();
@@ -20,7 +20,7 @@ export async function allAnswered(client: CountingClient): Promise<void> {
 }
 
 /** Waits until a driver's command tells of so many more commits. */
-export async function committed(driver: CliProcess, count: number, when: string): Promise<void> {
+export async function committed(driver: CliProcess, count: number, when = ''): Promise<void> {
   const commits = () => driver.events.filter(({ event }) => event === 'committed').length;
   const wanted = commits() + count;
   await until(() => driver.isOver || commits() >= wanted, `commits ${when}`, PATIENCE_MS);

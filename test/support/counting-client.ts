@@ -1,4 +1,5 @@
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import { connectIn } from './connect-in.ts';
 
 /** How often it asks. */
 const PERIOD_MS = 1;
@@ -32,19 +33,9 @@ export class CountingClient {
     });
   }
 
-  /** @param enter called before the socket is made, `leave` after: it belongs to the network between them */
-  static connect(host: string, port: number, enter: () => void, leave: () => void): Promise<CountingClient> {
-    return new Promise((resolve, reject) => {
-      enter();
-      const socket = connect({ host, port, noDelay: true });
-      // Node makes it in the next tick.
-      setImmediate(leave);
-      socket.once('error', reject);
-      socket.once('connect', () => {
-        socket.off('error', reject);
-        resolve(new CountingClient(socket));
-      });
-    });
+  /** @param enter see `connectIn` */
+  static async connect(host: string, port: number, enter: () => void, leave: () => void): Promise<CountingClient> {
+    return new CountingClient(await connectIn(host, port, enter, leave));
   }
 
   get answers(): number {

@@ -1,4 +1,5 @@
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import { connectIn } from './connect-in.ts';
 
 /** How often it asks. */
 const PERIOD_MS = 2;
@@ -16,7 +17,8 @@ export interface DiskCheck {
 }
 
 /**
- * A client of the guest's recorder, over one TCP connection: asks for a record every 2 ms, without waiting for most of them, each with a word of its own.
+ * A client of the guest's recorder, over one TCP connection: asks for a record every 2 ms, without waiting for most of them, each with a
+ * word of its own.
  * What it is told must come in order, with each number and each word once.
  */
 export class RecordingClient {
@@ -44,28 +46,15 @@ export class RecordingClient {
     });
   }
 
-  /**
-   * @param name what its words begin with
-   * @param enter called before the socket is made, `leave` after: it belongs to the network between them
-   */
-  static connect(
+  /** @param name what its words begin with @param enter see `connectIn` */
+  static async connect(
     host: string,
     port: number,
     name: string,
     enter: () => void,
     leave: () => void,
   ): Promise<RecordingClient> {
-    return new Promise((resolve, reject) => {
-      enter();
-      const socket = connect({ host, port, noDelay: true });
-      // Node makes it in the next tick.
-      setImmediate(leave);
-      socket.once('error', reject);
-      socket.once('connect', () => {
-        socket.off('error', reject);
-        resolve(new RecordingClient(socket, name));
-      });
-    });
+    return new RecordingClient(await connectIn(host, port, enter, leave), name);
   }
 
   /** All that was asked for has been answered. */
