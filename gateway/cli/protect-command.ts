@@ -10,7 +10,8 @@ export interface ProtectOptions extends TlsOptions {
   readonly vm?: string;
   readonly control?: string;
   readonly interval: string;
-  readonly copy: 'auto' | 'live' | 'paused';
+  readonly copy: 'auto' | 'live' | 'paused' | 'delta';
+  readonly ram?: string;
   readonly lease: number;
   readonly patience: number;
   readonly downtime: number;
@@ -37,17 +38,18 @@ export function addProtect(program: Command): void {
     .addOption(controlOption())
     .option(
       '--interval <time>',
-      'from one checkpoint to the next, or adaptive: at once when frames wait (adaptive:LEAST:MOST)',
+      'from one checkpoint to the next, or adaptive: at once when frames wait (adaptive:LEAST:MOST); longer where the machine would not run as long as it was paused',
       'adaptive:50ms:1s',
     )
     .addOption(
       new Option(
         '--copy <when>',
-        'while the machine runs, with a short pause for the last part; or paused for all of it; auto: live under KVM',
+        'while the machine runs, with a short pause for the last part; or paused for all of it; auto: live under KVM; delta: what has changed in memory that is a shared file, the fastest',
       )
-        .choices(['auto', 'live', 'paused'])
+        .choices(['auto', 'live', 'paused', 'delta'])
         .default('auto'),
     )
+    .option('--ram <file>', "for delta: the machine's memory, if not where the machine says")
     .addOption(
       new Option('--lease <time>', 'how long the gateway lets data pass without a word of ours')
         .argParser(positiveDuration)
@@ -88,6 +90,9 @@ force: the gateway holds what needs a checkpoint until somebody protects the VM 
 
 Disks are copied first, while the machine runs; from then on its writes go to both. Where the standby fails, the machine's own disk goes
 on, and nothing is protected until a standby is back and has a new copy.
+
+With --copy delta the machine's memory is a shared file, best on a tmpfs: -object memory-backend-file,id=pc.ram,size=1G,mem-path=FILE,share=on
+-machine memory-backend=pc.ram; this command takes as much memory as the machine, and the standby needs --delta.
 
 Example:
   holdfast protect --qmp /run/vm0.qmp --standby tls:192.0.2.7:4600 --vm vm0 \\

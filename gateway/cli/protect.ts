@@ -5,6 +5,8 @@ import { DiskMirrors } from '../protect/disk-mirrors.ts';
 import type { DriverEvent } from '../protect/driver-events.ts';
 import type { Pace } from '../protect/pace.ts';
 import { QmpError } from '../protect/qmp.ts';
+import { RamDelta } from '../protect/ram-delta.ts';
+import { RamError } from '../protect/shared-ram.ts';
 import { parseDuration, ValueError } from '../units.ts';
 import { EXIT, Failure } from './failure.ts';
 import type { ProtectOptions } from './protect-command.ts';
@@ -36,6 +38,7 @@ export async function protect(options: ProtectOptions): Promise<number> {
       },
       standby,
       pace,
+      delta: deltaOf(options),
       isLive: options.copy === 'auto' ? null : options.copy === 'live',
       leaseMs: Math.ceil(options.lease / NS_PER_MS),
       patienceMs: Math.ceil(options.patience / NS_PER_MS),
@@ -48,11 +51,19 @@ export async function protect(options: ProtectOptions): Promise<number> {
     const outcome = await driver.run();
     return outcome === 'gone' || outcome === 'fenced' ? EXIT.no : EXIT.ok;
   } catch (error) {
-    if (error instanceof QmpError) throw new Failure(error.message);
+    if (error instanceof QmpError || error instanceof RamError) throw new Failure(error.message);
     throw failureOf(error, addressText(address), options.json === true);
   } finally {
     host.close();
   }
+}
+
+/** @throws Failure */
+function deltaOf(options: ProtectOptions): RamDelta | null {
+  const { copy, ram = null } = options;
+  if (copy === 'delta') return new RamDelta(ram);
+  if (ram !== null) throw new Failure('--ram is of use with --copy delta only');
+  return null;
 }
 
 function mirrorsOf(options: ProtectOptions, tell: (event: DriverEvent) => void): DiskMirrors | null {

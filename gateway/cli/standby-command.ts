@@ -22,6 +22,7 @@ export interface StandbyOptions extends TlsOptions {
   readonly cold?: boolean;
   readonly unprotected?: boolean;
   readonly sync?: boolean;
+  readonly delta?: boolean;
   readonly disk: readonly StandbyDisk[];
   readonly diskListen?: string;
   readonly json?: boolean;
@@ -65,6 +66,10 @@ export function addStandby(program: Command): void {
       'once the VM has gone on here its frames pass; else what needs a checkpoint waits until somebody protects it again',
     )
     .option('--cold', 'start the machine when it is needed; until then it costs no memory')
+    .option(
+      '--delta',
+      "for 'protect --copy delta': what has changed is brought into the file ram in the folder of images, the machine's memory: mem-path=FOLDER/ram,share=on",
+    )
     .option('--sync', 'an image counts only when it is on the storage')
     .addOption(
       new Option(
@@ -89,6 +94,10 @@ Example:
 With a disk, which is copied and then kept at the checkpoint's instant:
   holdfast standby … --disk d0=/var/lib/vm0.raw,size=20G --disk-listen tls:192.0.2.7:10809 -- \
     qemu-system-x86_64 … -drive if=none,id=d0,format=raw,cache=none,file=/var/lib/vm0.raw -device virtio-blk-pci,drive=d0 …
+
+With memory that is a file, for 'protect --copy delta':
+  holdfast standby … --images /dev/shm/vm0 --delta -- qemu-system-x86_64 -m 1024 … -machine memory-backend=pc.ram \\
+    -object memory-backend-file,id=pc.ram,size=1G,mem-path=/dev/shm/vm0/ram,share=on …
 
 Prints a line 'ready ...'. Exit code: 0 told to end; 1 the VM went on here and its machine ended; 2 wrong usage.`,
     )

@@ -5,6 +5,7 @@ import { DiskError } from '../disk/disk-error.ts';
 import { HostClient } from '../host/client.ts';
 import { ImageStore } from '../protect/image-store.ts';
 import { failoverAt, takeoverAt } from '../protect/port-switch.ts';
+import { RamBase } from '../protect/ram-base.ts';
 import { Standby, type StandbyEvent } from '../protect/standby.ts';
 import { StandbyDisks } from '../protect/standby-disks.ts';
 import { StandbyMachine } from '../protect/standby-machine.ts';
@@ -35,10 +36,13 @@ export async function runStandby(qemu: readonly string[], options: StandbyOption
   });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => end(EXIT.ok));
   const tell = options.json === true ? tellPrograms : tellPeople;
-  const store = storeOf(images, options.sync === true);
+  const syncs = options.sync === true;
+  const ram = options.delta === true ? new RamBase(images, syncs, () => machine.vacant()) : null;
+  const store = storeOf(images, syncs, ram);
   const disks = await disksOf(options);
-  const machine = new StandbyMachine({
+  const machine: StandbyMachine = new StandbyMachine({
     command: qemu,
+    ram: ram?.path ?? null,
     qmp: options.qmp ?? join(images, 'qmp'),
     isWarm: options.cold !== true,
   });
@@ -81,9 +85,9 @@ async function listenAddress(options: StandbyOptions): Promise<ListenAddress> {
 }
 
 /** @throws Failure */
-function storeOf(folder: string, syncs: boolean): ImageStore {
+function storeOf(folder: string, syncs: boolean, ram: RamBase | null): ImageStore {
   try {
-    return new ImageStore(folder, syncs);
+    return new ImageStore(folder, syncs, ram);
   } catch (error) {
     throw new Failure(`--images ${folder}: ${(error as Error).message}`);
   }

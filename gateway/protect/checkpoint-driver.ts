@@ -7,8 +7,9 @@ import type { DriverOptions } from './driver-options.ts';
 import { BEATS, DriverTerm, Ending } from './driver-term.ts';
 import { ImageRelay } from './image-relay.ts';
 import { allowMigrations, MigrationError, runOn } from './migration.ts';
-import { untilNext } from './pace.ts';
+import { restMs, untilNext } from './pace.ts';
 import { QmpClient, QmpError } from './qmp.ts';
+import { RamError } from './shared-ram.ts';
 import { LinkError, StandbyLink } from './standby-link.ts';
 
 const FIRST_BACKOFF_MS = 50;
@@ -87,6 +88,7 @@ export class CheckpointDriver {
     } finally {
       this.#endSession();
       this.#relay.close();
+      this.#options.delta?.close();
       this.#qmp?.close();
     }
   }
@@ -111,6 +113,7 @@ export class CheckpointDriver {
     if (this.#isStopping) throw new Ending('stopped', 'told to stop');
     const link = await StandbyLink.connect(this.#options.standby, this.#options.patienceMs);
     this.#link = link;
+    this.#options.delta?.restart();
     void link.closed.then(() => {
       this.#relay?.cut();
       this.#wake();
@@ -129,7 +132,7 @@ export class CheckpointDriver {
       beganAt = performance.now();
       const isDone = await this.#checkpoint(link);
       if (isDone) this.#become('protected', 'the last checkpoint is on the standby');
-      else await this.#sleep(this.#backoffMs());
+      await this.#sleep(isDone ? restMs(this.#last!) : this.#backoffMs());
     }
   }
 
@@ -140,11 +143,23 @@ export class CheckpointDriver {
       if (event === 'SHUTDOWN') this.#isEnding = true;
     });
     void qmp.closed.then(() => this.#wake());
-    await allowMigrations(qmp, this.#options.downtimeLimitMs);
+    try {
+      await this.#prepareMachine(qmp);
+    } catch (error) {
+      qmp.close();
+      throw error;
+    }
+  }
+
+  /** @throws QmpError, RamError */
+  async #prepareMachine(qmp: QmpClient): Promise<void> {
+    const { isLive, delta, downtimeLimitMs } = this.#options;
+    await allowMigrations(qmp, downtimeLimitMs, delta !== null);
+    this.#isLive =
+      delta === null && (isLive ?? (await qmp.execute<{ readonly enabled: boolean }>('query-kvm')).enabled);
     // A driver before this one may have been killed in the middle. What it had not confirmed does not count.
-    const { isLive } = this.#options;
-    this.#isLive = isLive ?? (await qmp.execute<{ readonly enabled: boolean }>('query-kvm')).enabled;
     await runOn(qmp, !this.#isLive);
+    await delta?.attach(qmp);
   }
 
   /** A VM that has gone on there must not go on here, too: asked before anything is asked of the gateway. */
@@ -199,7 +214,11 @@ export class CheckpointDriver {
   async #judge(error: Error): Promise<DriverOutcome | null> {
     if (error instanceof Ending) {
       if (error.outcome === 'fenced') await this.#pause();
-      if (error.outcome === 'released') await this.#releaseDisks();
+      if (error.outcome === 'released') {
+        await this.#releaseDisks();
+        // What is silent now is not dead.
+        await this.#tellGone(error.message, true);
+      }
       return error.outcome;
     }
     if (error instanceof RequestError && error.code === 'fenced') {
@@ -207,10 +226,10 @@ export class CheckpointDriver {
       return 'fenced';
     }
     if (this.#qmp?.isClosed === true && (await this.#isMachineGone())) {
-      await this.#tellGone(error.message);
+      await this.#tellGone(error.message, this.#isEnding);
       return this.#isEnding ? 'ended' : 'gone';
     }
-    const isKnown = [RequestError, LinkError, HostClientError, QmpError, MigrationError, MirrorError].some(
+    const isKnown = [RequestError, LinkError, HostClientError, QmpError, MigrationError, MirrorError, RamError].some(
       (kind) => error instanceof kind,
     );
     if (!isKnown) throw error;
@@ -246,15 +265,16 @@ export class CheckpointDriver {
     }
   }
 
-  async #tellGone(why: string): Promise<void> {
+  async #tellGone(why: string, isDeliberate: boolean): Promise<void> {
     try {
       let link = this.#link;
       if (link === null || link.isClosed) {
         link = await StandbyLink.connect(this.#options.standby, this.#options.patienceMs);
         this.#link = link;
-        await this.#term.hello(link);
       }
-      await link.call('protect.gone', { term: this.#term.number, isDeliberate: this.#isEnding, why });
+      // It may not know yet who says so.
+      await this.#term.hello(link);
+      await link.call('protect.gone', { term: this.#term.number, isDeliberate, why });
     } catch {
       // The standby hears nothing any more, and decides by that.
     }

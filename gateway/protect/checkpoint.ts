@@ -27,10 +27,11 @@ export async function takeCheckpoint(
   checkpoint: Checkpoint,
 ): Promise<CheckpointReport | string> {
   const { options, qmp, link, relay, isLive } = means;
-  const { gateway, disk, confirmTimeoutMs, onEvent } = options;
+  const { gateway, delta, disk, confirmTimeoutMs, onEvent } = options;
   const beganAt = performance.now();
   const sender = link.begin(checkpoint);
-  const sent = relay.to(sender);
+  const copy = delta?.begin() ?? null;
+  const sent = relay.to(copy ?? sender);
   let isSealed = false;
   let mayBeComplete = false;
   const seal = async () => {
@@ -43,17 +44,26 @@ export async function takeCheckpoint(
     const migration = await Migration.start(qmp, relay.uri, isLive);
     await migration.stopped;
     const stoppedAt = performance.now();
-    const heldFrames = await both(seal(), migration.completed);
+    const sealing = seal();
+    // Meanwhile gateway and machine do their parts.
+    const taking = Promise.resolve().then(() => copy?.takeChanges());
+    const heldFrames = await both(sealing, Promise.all([migration.completed, taking]));
     onEvent({ event: 'sealed', ...checkpoint, heldFrames });
-    const confirmed = sent.then(() => {
+    const resumed = migration.resume();
+    const confirmed = sent.then(async () => {
+      if (copy !== null) {
+        await resumed;
+        await copy.send(sender, link);
+      }
       mayBeComplete = true;
-      return sender.end(confirmTimeoutMs);
+      await sender.end(confirmTimeoutMs);
     });
     confirmed.catch(() => {});
-    await migration.resume();
+    await resumed;
     const pauseMs = performance.now() - stoppedAt;
     // The standby says so when it has the disks' writes, too.
     await confirmed;
+    copy?.confirmed(checkpoint);
     await gateway.commit(checkpoint.epoch);
     return {
       ...checkpoint,
@@ -71,6 +81,7 @@ export async function takeCheckpoint(
     const isOver = isTorn || error instanceof MigrationError || (error instanceof QmpError && error.code === 'refused');
     if (!isOver || link.isClosed || (mayBeComplete && !isTorn)) throw error;
     sender.abandon();
+    if (isTorn) delta?.restart();
     if (isSealed) await gateway.abort(checkpoint.epoch);
     await disk?.abort(link, checkpoint);
     return (error as Error).message;
@@ -78,7 +89,7 @@ export async function takeCheckpoint(
 }
 
 /** Waits for both also where one fails: whoever cleans up must know what became of the other. */
-async function both<A>(first: Promise<A>, second: Promise<void>): Promise<A> {
+async function both<A>(first: Promise<A>, second: Promise<unknown>): Promise<A> {
   const [a, b] = await Promise.allSettled([first, second]);
   if (a.status === 'rejected') throw a.reason;
   if (b.status === 'rejected') throw b.reason;

@@ -3,6 +3,7 @@ import type { Address } from './address.ts';
 import type { DiskSide } from './disk-side.ts';
 import type { DriverEvent } from './driver-events.ts';
 import type { Pace } from './pace.ts';
+import type { RamDelta } from './ram-delta.ts';
 
 export interface DriverOptions {
   readonly vm: string;
@@ -18,6 +19,11 @@ export interface DriverOptions {
    * for QEMU's emulator may lose pages that are written while it copies.
    */
   readonly isLive: boolean | null;
+  /**
+   * A copy is of what has changed in memory since the one before, and the machine is paused while that is found; its memory must be a shared
+   * file, and the standby must keep changes. Null: a copy is of all memory.
+   */
+  readonly delta: RamDelta | null;
   /** How long the gateway lets data pass without a word of the driver. */
   readonly leaseMs: number;
   /** How long the standby may be silent; then the driver asks the gateway for nothing more, until it is back. */

@@ -71,11 +71,12 @@ export class DriverTerm {
 
   /** @returns the checkpoint that the standby would go back to */
   async hello(link: StandbyLink, term = this.#number): Promise<Checkpoint | null> {
-    const { vm, leaseMs, patienceMs, disk } = this.#options;
+    const { vm, leaseMs, patienceMs, delta, disk } = this.#options;
     // A ping that is overdue is noticed only at the end of the one before.
     const mostSilentMs = Math.ceil(patienceMs + patienceMs / BEATS);
     const params = { vm, protocol: STANDBY_PROTOCOL, term, patienceMs: mostSilentMs, leaseMs } as const;
-    const { newest, disks } = await link.call('protect.hello', params);
+    const { newest, disks, keepsChanges = false } = await link.call('protect.hello', params);
+    checkMemory(delta !== null, keepsChanges);
     checkNames(disk?.names ?? [], disks);
     return newest;
   }
@@ -130,6 +131,15 @@ export class DriverTerm {
       hungUp.catch(() => {});
     }
   }
+}
+
+/** @throws RequestError where the standby keeps something else than is sent */
+function checkMemory(sends: boolean, keeps: boolean): void {
+  if (sends === keeps) return;
+  const message = keeps
+    ? 'the standby keeps changes of memory (--delta): protect with --copy delta'
+    : 'the standby keeps all of memory at each checkpoint: for --copy delta it needs --delta';
+  throw new RequestError(RPC.state, 'memory-differs', message);
 }
 
 /** @throws RequestError where machine and standby do not mean the same disks */

@@ -4,13 +4,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ImageSender } from './standby-link.ts';
 
+/** What takes the bytes of a stream; `write` says false where `onDrained` tells when there is room again. */
+type ImageSink = Pick<ImageSender, 'onDrained'> & { write(bytes: Buffer): boolean };
+
 /** Takes a machine's migration streams on a unix socket of its own, and sends them on. */
 export class ImageRelay {
   /** For the machine's `migrate`. */
   readonly uri: string;
   readonly #folder: string;
   readonly #server: Server;
-  #sender: ImageSender | null = null;
+  #sender: ImageSink | null = null;
   #socket: Socket | null = null;
   #ended: (() => void) | null = null;
 
@@ -36,7 +39,7 @@ export class ImageRelay {
    * The next stream that comes is sent there; one that comes still is cut.
    * @returns when it has ended, whole or not
    */
-  to(sender: ImageSender): Promise<void> {
+  to(sender: ImageSink): Promise<void> {
     this.cut();
     this.#sender = sender;
     return new Promise((resolve) => {

@@ -14,6 +14,8 @@ import {
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
+import { isDelta } from './delta-image.ts';
+import type { RamBase } from './ram-base.ts';
 import type { Checkpoint } from './standby-api.ts';
 
 /** `TERM.EPOCH.BYTES.CRC.image`: a name that is there is a promise that all of it is. */
@@ -34,6 +36,8 @@ export class TornImageError extends Error {
 export interface StoredImage extends Checkpoint {
   readonly path: string;
   readonly bytes: number;
+  /** Where in it the machine's devices are, and memory is in a file of its own; null: it has all, and nothing else. */
+  readonly devices: { readonly start: number; readonly bytes: number } | null;
 }
 
 interface Incoming extends Checkpoint {
@@ -49,27 +53,50 @@ interface Incoming extends Checkpoint {
 export class ImageStore {
   readonly #folder: string;
   readonly #syncs: boolean;
+  readonly #ram: RamBase | null;
   #newest: StoredImage | null = null;
   #incoming: Incoming | null = null;
+  /** Memory is what the newest image says. */
+  #isApplied = true;
+  /** How often images were. */
+  #abandoned = 0;
 
   /**
    * Opens the folder and finds what an earlier process left there; what is torn, or older than the newest, is removed.
    * @param syncs an image counts only when the storage has it; needed where the folder must survive a power failure
+   * @param ram the memory that images change; null: each has all of it
+   * @throws Error where images of the other kind are there
    */
-  constructor(folder: string, syncs = false) {
+  constructor(folder: string, syncs = false, ram: RamBase | null = null) {
     this.#folder = folder;
     this.#syncs = syncs;
+    this.#ram = ram;
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const found = readdirSync(folder).flatMap((name) => {
       const [, term, epoch, bytes, crc] = IMAGE_NAME.exec(name) ?? [];
-      const image = { term: Number(term), epoch: Number(epoch), path: join(folder, name), bytes: Number(bytes) };
+      const image = {
+        term: Number(term),
+        epoch: Number(epoch),
+        path: join(folder, name),
+        bytes: Number(bytes),
+        devices: null,
+      };
       return crc === undefined ? [] : [{ image, crc: Number.parseInt(crc, 16) }];
     });
     found.sort((a, b) => b.image.term - a.image.term || b.image.epoch - a.image.epoch);
-    for (const { image, crc } of found) {
-      if (this.#newest === null && isWhole(image, crc)) this.#newest = image;
+    for (const [i, { image, crc }] of found.entries()) {
+      // Memory may be ahead of any but the last of them.
+      const isCandidate = this.#newest === null && (ram === null || i === 0) && isWhole(image, crc);
+      const kept = isCandidate ? this.#recovered(image) : null;
+      if (kept !== null) this.#newest = kept;
       else rmSync(image.path, { force: true });
     }
+    if (this.#newest === null) ram?.forget();
+  }
+
+  /** Images of this folder are changes of memory. */
+  get keepsChanges(): boolean {
+    return this.#ram !== null;
   }
 
   /** What a failover goes back to. */
@@ -117,20 +144,50 @@ export class ImageStore {
       );
     }
     ftruncateSync(incoming.fd, bytes);
+    await this.#ram?.free();
     if (this.#syncs) await promisify(fsync)(incoming.fd);
     if (this.#incoming !== incoming) throw new TornImageError(`the image of epoch ${epoch} was abandoned`);
+    const devices = this.#checked();
     this.#incoming = null;
     closeSync(incoming.fd);
     const path = join(this.#folder, `${term}.${epoch}.${bytes}.${crc.toString(16).padStart(8, '0')}.image`);
     const before = this.#newest;
     renameSync(join(this.#folder, SPARE), path);
-    if (this.#syncs) await this.#syncFolder();
-    this.#newest = { term, epoch, path, bytes };
+    if (this.#syncs) {
+      const abandoned = this.#abandoned;
+      await this.#syncFolder();
+      if (this.#abandoned !== abandoned) {
+        rmSync(path, { force: true });
+        throw new TornImageError(`the image of epoch ${epoch} was abandoned`);
+      }
+    }
+    this.#newest = { term, epoch, path, bytes, devices };
+    this.#isApplied = this.#ram === null;
     if (before !== null && before.path !== path) renameSync(before.path, join(this.#folder, SPARE));
+    this.prepare();
+    await this.#ram?.sync();
+  }
+
+  /** Brings memory to the newest image, where that is not done. @throws Error where it cannot be */
+  prepare(): void {
+    if (this.#isApplied) return;
+    this.#ram!.apply(this.#newest!.path);
+    this.#isApplied = true;
+  }
+
+  /**
+   * A machine that has loaded the newest image is about to run. Where its memory is the file that images change, there is no way back to one
+   * any more.
+   */
+  handOver(): void {
+    if (this.#ram === null || this.#newest === null) return;
+    rmSync(this.#newest.path, { force: true });
+    this.#ram.forget();
   }
 
   /** The image on its way will not be completed. */
   abandon(): void {
+    this.#abandoned++;
     if (this.#incoming !== null) closeSync(this.#incoming.fd);
     this.#incoming = null;
   }
@@ -140,12 +197,39 @@ export class ImageStore {
     this.abandon();
     if (this.#newest !== null) rmSync(this.#newest.path, { force: true });
     this.#newest = null;
+    this.#isApplied = true;
+    this.#ram?.forget();
   }
 
   /** The images stay. */
   close(): void {
     this.abandon();
     rmSync(join(this.#folder, SPARE), { force: true });
+  }
+
+  /** @returns where its devices are @throws TornImageError where the image on its way is not one of this folder's kind, or cannot follow */
+  #checked(): StoredImage['devices'] {
+    const spare = join(this.#folder, SPARE);
+    try {
+      // It changes memory as it is at the newest.
+      this.prepare();
+      if (this.#ram !== null) return this.#ram.check(spare, this.#newest);
+      if (isDelta(spare)) throw new TornImageError('the image is of changes, and here is kept all of memory');
+      return null;
+    } catch (error) {
+      this.abandon();
+      throw error;
+    }
+  }
+
+  /** @returns an image that an earlier process left, or null where it is of no use @throws Error where it is of another kind */
+  #recovered(image: StoredImage): StoredImage | null {
+    if (isDelta(image.path) !== (this.#ram !== null)) {
+      const is = this.#ram === null ? 'was made with --delta' : 'is all of memory, as without --delta';
+      throw new Error(`the checkpoint ${image.path} ${is}: go on so, or remove it`);
+    }
+    if (this.#ram === null) return image;
+    return this.#ram.recover(image);
   }
 
   async #syncFolder(): Promise<void> {

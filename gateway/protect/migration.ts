@@ -14,10 +14,21 @@ export class MigrationError extends Error {
   }
 }
 
-/** Tells the machine to say how its migrations go, and not to save on bandwidth. */
-export async function allowMigrations(qmp: QmpClient, downtimeLimitMs: number): Promise<void> {
-  await qmp.execute('migrate-set-capabilities', { capabilities: [{ capability: 'events', state: true }] });
+/**
+ * Tells the machine to say how its migrations go, and not to save on bandwidth.
+ * @param leavesRam they are of its devices only, where its memory is a shared file
+ */
+export async function allowMigrations(qmp: QmpClient, downtimeLimitMs: number, leavesRam = false): Promise<void> {
+  await qmp.execute('migrate-set-capabilities', { capabilities: capabilities(leavesRam) });
   await qmp.execute('migrate-set-parameters', { 'max-bandwidth': NO_LIMIT, 'downtime-limit': downtimeLimitMs });
+}
+
+/** @param leavesRam as it is at the other side, too @returns for `migrate-set-capabilities` */
+export function capabilities(leavesRam: boolean): readonly object[] {
+  return [
+    { capability: 'events', state: true },
+    { capability: 'x-ignore-shared', state: leavesRam },
+  ];
 }
 
 /** A copy of the machine's state on its way to `uri`: live, while the machine runs, but for its last part; or all while it is paused. */

@@ -1,8 +1,20 @@
+import type { CheckpointReport } from './driver-events.ts';
+
 /** When the next checkpoint begins: so long after the last one began. */
 export type Pace =
   | { readonly kind: 'fixed'; readonly intervalMs: number }
   /** As soon as control frames wait, but not before `leastMs`; where none do, after `mostMs`. */
   | { readonly kind: 'adaptive'; readonly leastMs: number; readonly mostMs: number };
+
+/** @returns milliseconds until a machine has run as long as its last checkpoint paused it: protection leaves it half of its time */
+export function restMs({
+  copyMs,
+  pauseMs,
+  commitMs,
+}: Pick<CheckpointReport, 'copyMs' | 'pauseMs' | 'commitMs'>): number {
+  const ranMs = commitMs - copyMs - pauseMs;
+  return Math.max(0, pauseMs - ranMs);
+}
 
 /**
  * Waits until the next checkpoint may begin.

@@ -137,8 +137,15 @@ export interface FailoverReport extends Checkpoint {
 }
 
 export interface StandbyResults {
-  /** `newest`: the checkpoint that a failover would go back to. `disks`: names of those that have to be mirrored. */
-  'protect.hello': { readonly newest: Checkpoint | null; readonly disks: readonly string[] };
+  /**
+   * `newest`: the checkpoint that a failover would go back to. `disks`: names of those that have to be mirrored. `keepsChanges`: images are
+   * of what has changed in memory; see delta-image.ts.
+   */
+  'protect.hello': {
+    readonly newest: Checkpoint | null;
+    readonly disks: readonly string[];
+    readonly keepsChanges?: boolean;
+  };
   'protect.ping': Record<string, never>;
   'protect.addresses': Record<string, never>;
   'protect.forget': Record<string, never>;

@@ -1,8 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { StoredImage } from './image-store.ts';
+import { capabilities } from './migration.ts';
 import { QmpClient, QmpError, type QmpEvent } from './qmp.ts';
+import { checkUsed, RamError, sharedRam } from './shared-ram.ts';
 
 /** A machine that ends again and again is not started all the time. */
 const RESTART_MS = 1000;
@@ -16,6 +19,8 @@ export interface MachineOptions {
   readonly command: readonly string[];
   /** Where its QMP socket will be. */
   readonly qmp: string;
+  /** The file that it has to have as its memory, shared, and that is as an image says before it is loaded; null: images have all. */
+  readonly ram: string | null;
   /** Started now, to wait; else when it is needed. */
   readonly isWarm: boolean;
 }
@@ -33,6 +38,8 @@ export class StandbyMachine {
   #loaded: string | null = null;
   #isRunning = false;
   #isStopped = false;
+  /** Nobody uses what a machine of ours would. */
+  #isVacant = false;
 
   constructor(options: MachineOptions) {
     this.#options = options;
@@ -59,12 +66,15 @@ export class StandbyMachine {
    * The machine, still paused, becomes what the image says. It does so once: a failover that failed after that is tried with it as it is.
    * @param path of a complete image
    * @param disks images that the machine has to have as its disks, and takes as they are now; real paths
+   * @param devices where in the image they are, and its memory is as it has to be; null: the image has all
    * @throws Error with QEMU's own words where it cannot
    */
-  async load(path: string, disks: readonly string[]): Promise<void> {
+  async load(path: string, disks: readonly string[], devices: StoredImage['devices'] = null): Promise<void> {
     const qmp = await this.#started();
     if (this.#loaded === path) return;
+    if (!existsSync(path)) throw new Error(`${path} is no more: a machine that has loaded it was let run`);
     await checkDisks(qmp, disks);
+    await this.#checkRam(qmp);
     const loaded = new Promise<void>((resolve, reject) => {
       const timer = setTimeout(
         () => reject(new Error('the machine takes too long to load its image')),
@@ -83,9 +93,16 @@ export class StandbyMachine {
       });
     });
     loaded.catch(() => {});
-    await qmp.execute('migrate-incoming', { uri: `exec:exec cat '${path.replaceAll("'", "'\\''")}'` });
+    await qmp.execute('migrate-incoming', { uri: `exec:${readingCommand(path, devices)}` });
     await loaded;
     this.#loaded = path;
+  }
+
+  /** No machine is there that may be the VM: what ours has as its memory may be changed. @throws Error */
+  async vacant(): Promise<void> {
+    if (this.#options.isWarm) await this.#started();
+    else if (!this.#isVacant) await endStale(this.#options.qmp);
+    this.#isVacant = true;
   }
 
   /** The machine runs, and its QMP socket is free for whoever protects it next. */
@@ -157,16 +174,34 @@ export class StandbyMachine {
       if (end !== null) throw new Error(end);
       try {
         const client = await QmpClient.connect(this.#options.qmp);
-        await client.execute('migrate-set-capabilities', { capabilities: [{ capability: 'events', state: true }] });
+        await client.execute('migrate-set-capabilities', { capabilities: capabilities(this.#options.ram !== null) });
+        await this.#checkRam(client);
         this.#client = client;
         return client;
       } catch (error) {
+        if (error instanceof RamError) child.kill('SIGKILL');
         const isEarly = error instanceof QmpError && error.code === 'unreachable' && performance.now() < deadline;
         if (!isEarly) throw error;
       }
       await sleep(5);
     }
   }
+
+  /** @throws RamError where the machine has other memory than what is kept up to date */
+  async #checkRam(qmp: QmpClient): Promise<void> {
+    const { ram } = this.#options;
+    if (ram === null) return;
+    const { path } = await sharedRam(qmp);
+    const [has, must] = await Promise.all([path, ram].map((one) => realpath(one).catch(() => one)));
+    if (has !== must) throw new RamError(`the machine here must have ${ram} as its memory, and it has ${path}`);
+    await checkUsed(qmp, ram);
+  }
+}
+
+/** @returns a shell command that writes to stdout what the machine has to load */
+function readingCommand(path: string, devices: StoredImage['devices']): string {
+  const file = `'${path.replaceAll("'", "'\\''")}'`;
+  return devices === null ? `exec cat ${file}` : `tail -c +${devices.start + 1} ${file} | head -c ${devices.bytes}`;
 }
 
 /** @throws Error where the machine does not open what it would have to go on with */

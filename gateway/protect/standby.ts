@@ -112,7 +112,8 @@ export class Standby {
     this.#heard();
     if (this.#state === 'ended') this.#become(newest === null ? 'waiting' : 'ready', 'protected again');
     onEvent({ event: 'driver', is: 'there', term: params.term });
-    return { newest: newest === null ? null : checkpointOf(newest), disks: disks?.names ?? [] };
+    const kept = store.keepsChanges ? { keepsChanges: true } : {};
+    return { newest: newest === null ? null : checkpointOf(newest), disks: disks?.names ?? [], ...kept };
   }
 
   ping(driver: Driver): void {
@@ -252,7 +253,8 @@ export class Standby {
       const ready = disks === null ? Promise.resolve() : fenced.then(() => disks.handOver(checkpointOf(image)));
       const loaded = ready.then(() => {
         disksMs = since();
-        return machine.load(image.path, disks?.images ?? []);
+        store.prepare();
+        return machine.load(image.path, disks?.images ?? [], image.devices);
       });
       await Promise.all([loaded.then(() => (loadedMs = since())), fenced]);
       const {
@@ -262,6 +264,7 @@ export class Standby {
       } = await ports.switch(checkpointOf(image), this.#addresses);
       const switchedMs = since();
       if (this.#options.goesOnUnprotected) await ports.unprotect(newTerm);
+      store.handOver();
       await machine.run();
       const times = { disksMs, loadedMs, switchedMs, runningMs: since() };
       const report = { ...checkpointOf(image), newTerm, discardedFrames, releasedFrames, why, ...times };

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { connectIn } from '../support/connect-in.ts';
 import { VM_GUEST } from '../support/guest.ts';
 import { leaveNetns, type Netns } from '../support/netns.ts';
 import { pause } from './live-rig.ts';
@@ -100,12 +101,6 @@ export class VmLoad {
   }
 
   #connect(port: number): Promise<Socket> {
-    return new Promise((resolve, reject) => {
-      this.#network.enter();
-      const socket = connect({ host: VM_GUEST.ip4, port, noDelay: true });
-      // Node makes it in the next tick.
-      setImmediate(leaveNetns);
-      socket.once('connect', () => resolve(socket)).on('error', reject);
-    });
+    return connectIn(VM_GUEST.ip4, port, () => this.#network.enter(), leaveNetns);
   }
 }

@@ -3,7 +3,7 @@ import { QmpClient } from '../../gateway/protect/qmp.ts';
 import { bootedGuest, noGuestReason } from '../support/guest.ts';
 import { noNetnsReason } from '../support/netns.ts';
 import { filledIn } from '../support/shipped.ts';
-import { type CliProcess, VmScene } from '../support/vm-scene.ts';
+import { VmScene } from '../support/vm-scene.ts';
 import type { Reporter } from './figures.ts';
 import { quantile } from './live-delay.ts';
 import { median } from './rounds.ts';
@@ -11,8 +11,8 @@ import { type Echoes, VmLoad } from './vm-load.ts';
 
 const MOST_ROUNDS = 2;
 const PATIENCE_MS = 60_000;
-/** A guest that is paused while it is copied needs time to run in between. */
-const INTERVAL = 'adaptive:200ms:1s';
+/** A guest that is paused while all of it is copied needs time to run in between. */
+const INTERVAL = { whole: 'adaptive:200ms:1s', delta: 'adaptive:50ms:1s' } as const;
 const NONE = 'no protection';
 const FILTERS_MS = [10, 25, 100] as const;
 const RULE_SETS = ['hold-all', 'default', 'telephony'] as const;
@@ -30,13 +30,15 @@ interface Seen {
 
 /**
  * What protection costs a VM in QEMU and its clients.
- * @param protect more flags for `holdfast protect`
+ * @param protect more flags for `holdfast protect`; with `--copy delta` the machines' memory is in shared files
  */
 export async function vmBench(report: Reporter, rounds: number, protect: readonly string[]): Promise<void> {
   const reason = noNetnsReason('sysctl', 'ping', 'ss') ?? noGuestReason();
   if (reason !== null) return report.skipped('all', reason);
   const booted = await bootedGuest();
-  const scene = new VmScene({ rules: 'hold-all' });
+  const delta = protect.includes('delta');
+  const interval = delta ? INTERVAL.delta : INTERVAL.whole;
+  const scene = new VmScene({ rules: 'hold-all', delta });
   const seen = new Map<string, Seen>();
   const checkpoints: Checkpoint[] = [];
   const periodsMs: number[] = [];
@@ -51,21 +53,24 @@ export async function vmBench(report: Reporter, rounds: number, protect: readonl
       await release(scene);
       await measured(NONE);
       for (const ms of FILTERS_MS) await filtered(scene, ms, () => measured(`QEMU filter-buffer at ${ms} ms`));
-      const driver = scene.protectByCommand('--interval', INTERVAL, ...protect);
+      if (round > 0) await scene.startStandby();
+      const driver = scene.protectByCommand('--interval', interval, ...protect);
       try {
         await driver.says('"event":"committed"', PATIENCE_MS);
         for (const set of RULE_SETS) {
           await scene.client(0).call('rules.apply', { vm: 'vm0', text: filledIn(set, {}) });
-          const from = { characters: driver.stdout.length, ms: performance.now() };
+          const from = { events: driver.events.length, ms: performance.now() };
           await measured(set);
           if (set !== 'hold-all') continue;
-          const more = checkpointsSince(driver, from.characters);
+          const more = driver.events.slice(from.events).filter(isCommit);
           checkpoints.push(...more);
           periodsMs.push((performance.now() - from.ms) / more.length);
         }
       } finally {
         await driver.kill('SIGTERM');
       }
+      // It would take the silence of a driver for the VM's death.
+      await scene.standby.kill('SIGTERM');
     }
   } finally {
     await scene.delete();
@@ -121,9 +126,8 @@ interface Checkpoint {
   readonly commitMs: number;
 }
 
-function checkpointsSince(driver: CliProcess, from: number): Checkpoint[] {
-  const lines = driver.stdout.slice(from).split('\n').slice(0, -1);
-  return lines.filter((line) => line.includes('"event":"committed"')).map((line) => JSON.parse(line) as Checkpoint);
+function isCommit(event: Record<string, unknown>): event is Record<string, unknown> & Checkpoint {
+  return event.event === 'committed';
 }
 
 function at(echoes: readonly Echoes[], q: number): number {

@@ -2,8 +2,9 @@
  * `holdfast run` between real programs in two namespaces. tcpdump on both sides is the witness: what it saw leave the guest is
  * compared, byte for byte, with what it saw arrive in the network.
  */
+import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync } from 'node:fs';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { VmStatus } from '../../gateway/host/api.ts';
 import type { HostClient } from '../../gateway/host/client.ts';
 import type { VmClient } from '../../gateway/host/vm-client.ts';
@@ -24,6 +25,7 @@ const PROGRAMS = [
   'sysctl',
   'python3',
   'tcpreplay',
+  'taskset',
 ];
 const reason = noNetnsReason(...PROGRAMS);
 /** What sipp plays as media; its own scenario looks for them in ./pcap. */
@@ -33,6 +35,10 @@ let scene: LiveScene;
 let sent: Wire;
 let arrived: Wire;
 
+beforeAll(() => {
+  // Everything that this process starts, too: between two processors a veth pair does not keep the order of frames.
+  spawnSync('taskset', ['-acp', '0', String(process.pid)]);
+});
 beforeEach(async ({ skip }) => {
   skip(reason !== null, reason ?? '');
   scene = new LiveScene(false);

@@ -1,6 +1,7 @@
 /** The pcap port: its process comes and goes with the device, and the gateway stays. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { PacketPort } from '../../gateway/port/packet.ts';
 import { PcapPort } from '../../gateway/port/pcap.ts';
@@ -112,15 +113,23 @@ test('a device that is deleted and made again while it is a port is waited for',
 });
 
 test('a port that is closed leaves no process, no folder, and its device as it was', async () => {
-  const folders = () => readdirSync(tmpdir()).filter((name) => name.startsWith('holdfast-pcap-'));
-  const before = folders();
-  const { near } = await pair();
-  const [child] = children();
-  expect(folders().length).toBeGreaterThan(before.length);
-  near.close();
-  await until(() => !existsSync(`/proc/${child}`), 'the process to be gone');
-  expect(folders()).toEqual(before);
-  expect(netns.run('tc', 'qdisc', 'show', 'dev', 'near')).not.toContain('clsact');
+  const mine = mkdtempSync(join(tmpdir(), 'holdfast-test-'));
+  const { TMPDIR } = process.env;
+  process.env.TMPDIR = mine;
+  try {
+    const { near } = await pair();
+    const [child] = children();
+    const folders = () => readdirSync(mine).filter((name) => name.startsWith('holdfast-pcap-'));
+    expect(folders()).toHaveLength(1);
+    near.close();
+    await until(() => !existsSync(`/proc/${child}`), 'the process to be gone');
+    expect(folders()).toEqual([]);
+    expect(netns.run('tc', 'qdisc', 'show', 'dev', 'near')).not.toContain('clsact');
+  } finally {
+    if (TMPDIR === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = TMPDIR;
+    rmSync(mine, { recursive: true, force: true });
+  }
 });
 
 test('frames that the device does not take are counted, and those around them go', async () => {

@@ -70,7 +70,7 @@ async function start(rules: string, vlan: number | null): Promise<void> {
   for (const family of FAMILIES) {
     clients.push(new HttpClient(network, family, history));
     clients.push(await UdpClient.open(network, family, history));
-    clients.push(new PingClient(network, family));
+    clients.push(new PingClient(network, family, rules === 'hold-all'));
   }
 }
 

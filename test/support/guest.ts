@@ -92,6 +92,12 @@ function diskParameters(image: string): string[] {
   return ['-drive', drive, '-device', `virtio-blk-pci,drive=${VM_DISK.name}`];
 }
 
+/** @param file that is the guest's memory @returns for QEMU, after `guestCommand` */
+export function sharedMemory(file: string): string[] {
+  const memory = `memory-backend-file,id=pc.ram,size=128M,mem-path=${file},share=on`;
+  return ['-object', memory, '-machine', 'memory-backend=pc.ram'];
+}
+
 /** Makes an empty disk for the guest. */
 export function makeDisk(path: string): void {
   writeFileSync(path, '');

@@ -1,7 +1,16 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HostClient } from '../../gateway/host/client.ts';
 import type { VmClient } from '../../gateway/host/vm-client.ts';
@@ -11,10 +20,11 @@ import { DiskMirrors } from '../../gateway/protect/disk-mirrors.ts';
 import type { DriverEvent, DriverOutcome } from '../../gateway/protect/driver-events.ts';
 import type { DriverOptions } from '../../gateway/protect/driver-options.ts';
 import { QmpClient } from '../../gateway/protect/qmp.ts';
+import { RamDelta } from '../../gateway/protect/ram-delta.ts';
 import type { FailoverReport } from '../../gateway/protect/standby-api.ts';
 import { StandbyLink } from '../../gateway/protect/standby-link.ts';
 import { CountingClient } from './counting-client.ts';
-import { guestCommand, makeDisk, NO_CONSOLE, VM_DISK, VM_GUEST } from './guest.ts';
+import { guestCommand, makeDisk, NO_CONSOLE, sharedMemory, VM_DISK, VM_GUEST } from './guest.ts';
 import { leaveNetns, Netns, until } from './netns.ts';
 import { HOLDFAST } from './run-cli.ts';
 
@@ -76,6 +86,8 @@ export interface VmSceneOptions {
   readonly standbyAt?: { readonly address: Address; readonly flags: readonly string[] };
   /** The VM has a disk, `diskN` in each place. `mirrored`: by driver and standby. `alone`: they know nothing of it. */
   readonly disk?: 'mirrored' | 'alone';
+  /** Machines have their memory in shared files, and what has changed there is copied. */
+  readonly delta?: boolean;
 }
 
 /** Of the hosts to each other, with `takesOver`. */
@@ -107,6 +119,8 @@ export class VmScene {
   readonly #options: VmSceneOptions;
   readonly #running: CliProcess[] = [];
   readonly #clients: HostClient[] = [];
+  /** Of machines whose memory is a file: a disk would be written all the time. */
+  readonly #memory = join(hasRoom('/dev/shm') ? '/dev/shm' : this.folder, basename(this.folder));
 
   constructor(options: VmSceneOptions) {
     this.#options = options;
@@ -136,6 +150,11 @@ export class VmScene {
 
   path(name: string): string {
     return join(this.folder, name);
+  }
+
+  /** Where the standby keeps images for a machine in this place. */
+  images(place: number): string {
+    return this.#options.delta === true ? join(this.#memory, `images${place}`) : this.path(`images${place}`);
   }
 
   /** Machine, gateways and standby. @param booted a state to go on from; see `bootedGuest` */
@@ -177,13 +196,16 @@ export class VmScene {
     const wire = this.path(`wire${next}`);
     const listen = this.#options.standbyAt?.flags ?? ['--listen', `unix:${this.path(`standby${next}`)}`];
     const disk = this.#makeDisk(next);
+    // Of a machine that is no more.
+    if (this.#options.delta === true) rmSync(this.images(this.place - 1), { recursive: true, force: true });
     const parameters = [
-      ...['standby', '--json', '--vm', 'vm0', ...listen, '--images', this.path(`images${next}`)],
+      ...['standby', '--json', '--vm', 'vm0', ...listen, '--images', this.images(next)],
+      ...(this.#options.delta === true ? ['--delta'] : []),
       ...['--control', this.path(`control${this.#hostOf(next)}`)],
       ...(takesOver ? ['--takeover'] : ['--inside', `stream-connect:unix:${wire}`]),
       ...['--qmp', this.path(`qmp${next}`), ...(this.#options.standbyFlags ?? [])],
       ...(this.#options.disk === 'mirrored' ? ['--disk', `${VM_DISK.name}=${disk}`] : []),
-      ...['--', ...guestCommand(wire, disk), ...NO_CONSOLE, ...this.#eye(next)],
+      ...['--', ...guestCommand(wire, disk), ...this.#ram(next), ...NO_CONSOLE, ...this.#eye(next)],
     ];
     this.standby = this.cli(parameters, next);
     await this.standby.says('ready');
@@ -202,6 +224,7 @@ export class VmScene {
       heldFrames: async () => (await host.call('status', {})).vms[0]!.heldFrames,
       standby: this.#standbyAddress(),
       pace: { kind: 'fixed', intervalMs: 25 },
+      delta: this.#options.delta === true ? new RamDelta(null) : null,
       isLive: null,
       leaseMs: 10_000,
       patienceMs: 10_000,
@@ -361,6 +384,7 @@ export class VmScene {
     this.network.delete();
     for (const host of this.hosts) host.delete();
     rmSync(this.folder, { recursive: true, force: true });
+    rmSync(this.#memory, { recursive: true, force: true });
   }
 
   #hostOf(place: number): number {
@@ -377,6 +401,13 @@ export class VmScene {
     const path = this.path(`disk${place}`);
     if (!existsSync(path)) makeDisk(path);
     return path;
+  }
+
+  #ram(place: number): string[] {
+    if (this.#options.delta !== true) return [];
+    const folder = this.images(place);
+    mkdirSync(folder, { recursive: true });
+    return sharedMemory(join(folder, 'ram'));
   }
 
   /** A second QMP socket, `eyeN`, through which a test sees what the machine does. */
@@ -396,6 +427,7 @@ export class VmScene {
     const [program, ...parameters] = guestCommand(this.path('wire0'), this.#makeDisk(0));
     const qmpPath = this.path('qmp0');
     const more = [
+      ...this.#ram(0),
       ...NO_CONSOLE,
       ...this.#eye(0),
       '-incoming',
@@ -426,6 +458,12 @@ export class VmScene {
       }
     }
   }
+}
+
+/** For the memory of three machines, and images beside it. */
+function hasRoom(folder: string): boolean {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize >= 2 ** 30;
 }
 
 function kill(pid: number): void {

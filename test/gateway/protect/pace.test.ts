@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { type Pace, untilNext } from '../../../gateway/protect/pace.ts';
+import { type Pace, restMs, untilNext } from '../../../gateway/protect/pace.ts';
 
 /** @param heldAt from when on frames wait, ms after the last checkpoint began @returns how long it waited */
 async function waited(
@@ -39,4 +39,9 @@ it('an adaptive pace goes after the most time, whether frames wait or not, and e
   expect(await waited(ADAPTIVE, 0)).toBe(1000);
   expect(await waited(ADAPTIVE, 970)).toBe(1000);
   expect(await waited(ADAPTIVE, 0, Number.POSITIVE_INFINITY, 200)).toBe(200);
+});
+
+it('a machine runs as long as it was paused before it is paused again', () => {
+  expect(restMs({ copyMs: 0, pauseMs: 150, commitMs: 160 })).toBe(140);
+  expect(restMs({ copyMs: 80, pauseMs: 3, commitMs: 90 })).toBe(0);
 });
