@@ -1,11 +1,14 @@
 /** A VM in QEMU with a disk dies by SIGKILL: what its clients were told of is on the disk that it goes on with, and memory agrees. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { DriverOptions } from '../../gateway/protect/driver-options.ts';
 import { QmpClient } from '../../gateway/protect/qmp.ts';
 import { committed } from '../support/answers.ts';
+import { makeCertificates } from '../support/certificates.ts';
 import { bootedGuest, noGuestReason, VM_DISK, VM_GUEST } from '../support/guest.ts';
 import { leaveNetns, noNetnsReason, until } from '../support/netns.ts';
 import { withoutPrograms } from '../support/programs.ts';
@@ -29,7 +32,7 @@ let clients: RecordingClient[];
 let plainServer: ChildProcess | null;
 
 beforeAll(async () => {
-  reason = noNetnsReason('sysctl') ?? noGuestReason() ?? withoutPrograms('qemu-nbd');
+  reason = noNetnsReason('sysctl') ?? noGuestReason() ?? withoutPrograms('qemu-nbd', 'openssl');
   if (reason === null) booted = await bootedGuest(true);
 }, 8 * MINUTE_MS);
 beforeEach(({ skip }) => {
@@ -277,6 +280,34 @@ test(
       expect(driver.events.filter(({ event }) => event === 'disks')).toEqual([]);
     }
     await expectToGoOn(client);
+  },
+  6 * MINUTE_MS,
+);
+
+test(
+  'between hosts the disk travels over TLS, for a machine that has a certificate',
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'holdfast-certificates-'));
+    try {
+      makeCertificates(folder);
+      const file = (name: string) => join(folder, `${name}.pem`);
+      const tls = ['--tls-cert', file('server-cert'), '--tls-key', file('server-key'), '--tls-ca', file('ca-cert')];
+      await started({ standbyFlags: ['--silence', '60s', '--disk-listen', 'tls:127.0.0.1:4700', ...tls] });
+      const flags = ['--disk', VM_DISK.name, '--interval', `${PACE.intervalMs}ms`];
+      const without = scene.protectByCommand(...flags);
+      await without.says('which needs certificates: --disk-tls');
+      await without.kill();
+      const driver = scene.protectByCommand(...flags, '--disk-tls', folder);
+      await committed(driver, 1);
+      const client = await recording('one');
+      await moreRecords(client);
+      const told = client.last;
+      scene.killMachine();
+      await scene.moved();
+      expectOnDisk(client, told);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   },
   6 * MINUTE_MS,
 );

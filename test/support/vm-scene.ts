@@ -435,7 +435,8 @@ export class VmScene {
       '-qmp',
       `unix:${qmpPath},server=on,wait=off`,
     ];
-    const child = spawn(program!, [...parameters, ...more], { stdio: 'ignore' });
+    const command = ['netns', 'exec', this.hosts[0]!.name, program!, ...parameters, ...more];
+    const child = spawn('ip', command, { stdio: 'ignore' });
     this.#first = child;
     this.#machinePid = child.pid!;
     const end = performance.now() + SLOW_MS;
