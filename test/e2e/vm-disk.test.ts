@@ -235,7 +235,7 @@ test(
     expect(client.last, 'nobody is told of what no standby has').toBe(told);
     await scene.startStandby();
     await scene.commits(1);
-    expect(scene.driver!.status.term, 'a new copy is of a new term').toBe(2);
+    expect(scene.driver!.status.term, 'a new copy is of a new term').toBeGreaterThan(1);
     await moreRecords(client);
     await expectToGoOn(client);
   },
