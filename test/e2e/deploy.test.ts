@@ -139,7 +139,9 @@ describe('the guide', () => {
       .filter(([line]) => line !== '```')
       .map(([line]) => line.slice(3));
     const run = ['bridge', 'libvirt', 'stream', 'container', 'switch', 'service'].map((way) => `sh ${way}`);
-    expect(new Set(ways)).toEqual(new Set([...run, 'sh', 'xml']));
+    // In libvirt.test.ts.
+    const runThere = ['sh standby', 'sh protect'];
+    expect(new Set(ways)).toEqual(new Set([...run, ...runThere, 'sh', 'xml']));
     // What test/deploy tries, and what needs systemd or a registry of images.
     const others = [...GUIDE.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].flatMap(([, text]) => text!.trimEnd().split('\n'));
     for (const line of others) expect(line).toMatch(/^(npm install|make deb|systemctl|sysctl -w|podman) /);
@@ -197,6 +199,43 @@ describe('the libvirt hook', () => {
     expect(hook('web', 'started', xml, 1)).toEqual([1, 'bridge attach --vm-tap web-tap --bridge br0\n']);
     expect(hook('web', 'started', '<domain/>')).toEqual([1, '']);
     expect(hook('web', 'release', xml, 1)[1].split('\n')).toHaveLength(3);
+  });
+});
+
+describe("the command of a libvirt guest's standby", () => {
+  /** What virsh prints, shortened. */
+  const printed = `LC_ALL=C HOME=/var/lib /usr/bin/qemu-system-x86_64 -name guest=web -S -object '{"qom-type":"secret","id":"masterKey0"}' -machine q35 -chardev socket,id=charmonitor,path=/m.sock,server=on,wait=off -mon chardev=charmonitor,id=monitor,mode=control -append 'quiet ip4=1' -netdev '{"type":"tap","fd":"27","vhost":true,"id":"hostnet0"}' -device '{"driver":"virtio-net-pci","netdev":"hostnet0"}' -netdev '{"type":"tap","fd":"28","id":"hostnet1"}' -qmp unix:/web.qmp,server=on,wait=off -sandbox on,spawn=deny -msg timestamp=on\n`;
+
+  function standbyCommand(...parameters: readonly string[]): [number | null, string, string] {
+    const path = folder.path('virsh-only');
+    mkdirSync(path, { recursive: true });
+    const text = folder.write('argv', printed);
+    folder.write(
+      'virsh-only/virsh',
+      `#!/bin/sh\n[ "$*" = "-c qemu:///system domxml-to-native qemu-argv --domain web" ] && cat ${text}\n`,
+    );
+    chmodSync(`${path}/virsh`, 0o755);
+    const env = { PATH: `${path}:${process.env.PATH}` };
+    const { status, stdout, stderr } = spawnSync(`${DEPLOY}libvirt-standby-command.sh`, parameters, {
+      env,
+      encoding: 'utf8',
+    });
+    return [status, stdout, stderr];
+  }
+
+  test("is libvirt's without what is libvirt's alone, on other taps", () => {
+    const tap = (n: number) => `-netdev tap,id=hostnet${n},ifname=two${n},script=no,downscript=no`;
+    expect(standbyCommand('web', 'two0', 'two1')).toEqual([
+      0,
+      `/usr/bin/qemu-system-x86_64 -name guest=web -machine q35 -append 'quiet ip4=1' ${tap(0)} -device '{"driver":"virtio-net-pci","netdev":"hostnet0"}' ${tap(1)} -msg timestamp=on\n`,
+      '',
+    ]);
+  });
+
+  test('is not printed where a tap is missing, or nothing was named, or there is no such guest', () => {
+    expect(standbyCommand('web', 'two0')).toEqual([1, '', 'web has more interfaces than were named here: two0\n']);
+    expect(standbyCommand('web')).toEqual([2, '', expect.stringContaining('usage: ')]);
+    expect(standbyCommand('db', 'two0').slice(0, 2)).toEqual([1, '']);
   });
 });
 

@@ -61,6 +61,11 @@ export function hasGuest(): boolean {
   return existsSync(files());
 }
 
+/** What a machine of another's making boots the guest from. Call `noGuestReason` before. */
+export function guestFiles(): { readonly kernel: string; readonly initrd: string } {
+  return { kernel: join(FOLDER, 'kernel'), initrd: files() };
+}
+
 function files(): string {
   const sum = createHash('sha256');
   for (const name of ['counter.c', 'recorder.c', 'sip.c', 'load.c', 'init.sh', 'application.sh', 'make.sh'])

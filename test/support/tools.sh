@@ -7,10 +7,11 @@ declare -A package=([tshark]=tshark [tcpdump]=tcpdump [editcap]=wireshark-common
   [qemu-system-x86_64]=qemu-system-x86 [cpio]=cpio [gcc]=gcc
   [dnsmasq]=dnsmasq-base [dig]=bind9-dnsutils [curl]=curl [sipp]=sip-tester [busybox]=busybox-static [ping]=iputils-ping
   [qemu-io]=qemu-utils [nbdinfo]=libnbd-bin [fio]=fio [openssl]=openssl
+  [libvirtd]='libvirt-daemon libvirt-daemon-driver-qemu' [virsh]=libvirt-clients
   [groff]=groff-base [mandoc]=mandoc [zsh]=zsh [fish]=fish)
 missing=()
 for program in "${!package[@]}"; do
-  PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null || missing+=("${package[$program]}")
+  PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null || missing+=(${package[$program]})
 done
 [ ${#missing[@]} = 0 ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
