@@ -4,9 +4,9 @@ import { type ConfigPlace, type ConfigProblems, placeText } from './config-probl
 import { isNetdev } from './config-values.ts';
 import type { OverflowPolicy } from './forward.ts';
 import { Occupancy, type TxBufferLimits } from './occupancy.ts';
-import type { Backend, PortSpec } from './port/spec.ts';
+import { type Backend, type PortSpec, portSpecText } from './port/spec.ts';
 import { SUPER_FRAME_BYTES } from './port/vnet-header.ts';
-import { MAX_SLAB_BYTES, vmSlabBytes } from './vm.ts';
+import { MAX_SLAB_BYTES, vmSlabBytes } from './vm-parts.ts';
 
 /** Their records take about a gigabyte. */
 const MAX_FRAMES = 2 ** 24;
@@ -92,6 +92,12 @@ export function checkTogether(
     for (const [p, pair] of vm.pairs.entries()) {
       for (const side of ['inside', 'outside'] as const) {
         const place = places[v]!.pairs[p]![side];
+        if (side === 'inside' && pair.inside.backend === 'ip') {
+          problems.add('bad-value', place, `${quote(portSpecText(pair.inside))} cannot be an inside port`, {
+            expected: 'it outside',
+            hint: 'it answers ARP for every address, and would take all of the network’s',
+          });
+        }
         const link = linkOf(pair[side]);
         const before = links.get(link);
         if (before === undefined) links.set(link, place);

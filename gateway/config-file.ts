@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs';
 import type { GatewayConfig } from './config.ts';
+import type { NamedTlsFiles } from './config-listen.ts';
 import { type ConfigError, ConfigInvalidError, ConfigProblems, ConfigUnreadableError } from './config-problem.ts';
 import { type NamedRules, readConfig } from './config-schema.ts';
 import { readYaml } from './config-yaml.ts';
@@ -24,6 +25,8 @@ interface ParsedConfig {
   readonly errors: readonly ConfigError[];
   /** Every rule file that is named, whatever else is wrong. */
   readonly rules: readonly NamedRules[];
+  /** PEM files of every listener, if there are no errors. */
+  readonly tlsFiles: readonly NamedTlsFiles[];
 }
 
 /** @param file the name that places carry; relative paths in the text are relative to its folder */
@@ -35,6 +38,7 @@ export function parseConfig(text: string, file: string): ParsedConfig {
     config: problems.count > 0 ? null : (read?.config ?? null),
     errors: problems.errors,
     rules: read?.rules ?? [],
+    tlsFiles: problems.count > 0 ? [] : (read?.tlsFiles ?? []),
   };
 }
 

@@ -5,6 +5,7 @@ import { type ConfigNode, either } from './config-node.ts';
 import { type ConfigPlace, type ConfigProblems, placeText } from './config-problem.ts';
 import type { ConfigValues } from './config-values.ts';
 import { ROLES } from './host/roles.ts';
+import type { TlsFiles } from './host/tls-files.ts';
 
 /** The keys of `listen`, by where they stand. */
 export const LISTEN_KEYS = {
@@ -20,8 +21,16 @@ const MAX_UID = 0xffff_fffe;
 type Fields = Partial<Record<(typeof LISTEN_KEYS)['listen'][number], ConfigNode>>;
 type AccessFields = Pick<Fields, 'role' | 'vms' | 'failover'>;
 
+/** PEM files that a configuration names. */
+export interface NamedTlsFiles {
+  readonly files: TlsFiles;
+  /** Where it is said what they are for. */
+  readonly place: ConfigPlace;
+}
+
 /** Reads `listen`: where others than the owner reach the gateway, and what they may do. What is wrong is reported. */
 export class ListenReader {
+  readonly tlsFiles: NamedTlsFiles[] = [];
   readonly #values: ConfigValues;
   readonly #problems: ConfigProblems;
   readonly #vms: ReadonlySet<string>;
@@ -84,6 +93,7 @@ export class ListenReader {
     const files = { cert: file('cert'), key: file('key'), ca: file('ca') };
     const crl = fields.crl === undefined ? null : this.#file(fields.crl);
     const clients = this.#clients(fields.clients, item);
+    this.tlsFiles.push({ files: { ...files, crl }, place: node.place });
     return address && { kind: 'tls', ...address, files: { ...files, crl }, clients };
   }
 

@@ -2,7 +2,7 @@ import { SHIPPED_SETS } from '../rules/load.ts';
 import type { GatewayConfig, PairConfig, VmConfig } from './config.ts';
 import { checkLimits, checkOverflow, checkTogether, type VmPlaces } from './config-checks.ts';
 import { CONFIG_DEFAULTS, defaultControl, NO_CONTROL, stateBeside } from './config-defaults.ts';
-import { LISTEN_KEYS, ListenReader } from './config-listen.ts';
+import { LISTEN_KEYS, ListenReader, type NamedTlsFiles } from './config-listen.ts';
 import { type ConfigNode, type ConfigText, either } from './config-node.ts';
 import type { ConfigPlace, ConfigProblems } from './config-problem.ts';
 import { ConfigValues } from './config-values.ts';
@@ -49,13 +49,18 @@ export interface NamedRules {
 export function readConfig(
   root: ConfigNode,
   problems: ConfigProblems,
-): { readonly config: GatewayConfig; readonly rules: readonly NamedRules[] } {
+): {
+  readonly config: GatewayConfig;
+  readonly rules: readonly NamedRules[];
+  readonly tlsFiles: readonly NamedTlsFiles[];
+} {
   const reader = new ConfigReader(problems);
-  return { config: reader.gateway(root), rules: reader.rules };
+  return { config: reader.gateway(root), rules: reader.rules, tlsFiles: reader.tlsFiles };
 }
 
 class ConfigReader {
   readonly rules: NamedRules[] = [];
+  tlsFiles: readonly NamedTlsFiles[] = [];
   readonly #values: ConfigValues;
   readonly #problems: ConfigProblems;
 
@@ -79,9 +84,11 @@ class ConfigReader {
       controlPath,
       this.#problems,
     );
+    const listenReader = new ListenReader(this.#values, new Set(configs.map(({ name }) => name)), controlPath);
+    this.tlsFiles = listenReader.tlsFiles;
     return {
       control: controlPath,
-      listen: new ListenReader(this.#values, new Set(configs.map(({ name }) => name)), controlPath).read(listen),
+      listen: listenReader.read(listen),
       stateDir: statePath === null ? stateBeside(controlPath) : this.#values.path(statePath, root.folder),
       metrics: metricsAt === null ? null : this.#values.metrics(metricsAt),
       log: {

@@ -39,8 +39,8 @@ export interface ForwarderParts {
   readonly overflow: OverflowPolicy;
   /** Frames that one turn reads at the most. */
   readonly batchFrames: number;
-  /** Batches of released frames that one `pump` sends at the most. */
-  readonly releaseBatches: number;
+  /** Released frames that one `pump` sends, or twice as many as have just been read where that is more. */
+  readonly releaseFrames: number;
 }
 
 /**
@@ -239,17 +239,19 @@ export class Forwarder {
 
   /**
    * Offers the ports what they refused before, then what may leave the transmit buffer by `nowNs`.
+   * @param read frames that have just been read: under a flood more leave than come, else those that are held would become ever more
    * @returns whether it has sent as much as it may at a time, and more could leave
    */
-  pump(nowNs: number): boolean {
-    const { txBuffer, outside, counters, releaseBatches } = this.#parts;
+  pump(nowNs: number, read: number): boolean {
+    const { txBuffer, outside, counters, releaseFrames } = this.#parts;
     if (this.#inward.queued > 0) counters.values[COUNT.inboundPassed]! += this.#inward.flush();
     if (this.#outward.queued > 0) counters.values[COUNT.passed]! += this.#outward.flush();
     if (this.isHeldBack) return false;
     // Frames queued earlier go first, else a later one of the same flow could overtake.
-    for (let n = 0; this.#outward.queued === 0 && txBuffer.leavingFrames > 0; n++) {
-      if (n === releaseBatches) return true;
-      const due = txBuffer.collect(this.#released, nowNs);
+    let most = 2 * read > releaseFrames ? 2 * read : releaseFrames;
+    while (this.#outward.queued === 0 && txBuffer.leavingFrames > 0) {
+      if (most === 0) return true;
+      const due = txBuffer.collect(this.#released, nowNs, most);
       if (due === 0) return false;
       const accepted = outside.transmit(this.#released, 0, due);
       counters.values[COUNT.released]! += accepted;
@@ -259,6 +261,7 @@ export class Forwarder {
       for (let i = 0; i < accepted; i++) this.ownAddresses.left(this.#released, i);
       txBuffer.left(this.#released, accepted);
       if (accepted < due) return false;
+      most -= due;
     }
     return false;
   }

@@ -100,6 +100,9 @@ export class InsidePorts {
       throw new PortError('bad-name', `'${inside}' names ${specs.length} ports: the VM needs ${wanted}`);
     }
     for (const spec of specs) {
+      if (spec.backend === 'ip') {
+        throw new PortError('bad-name', `'ip:${spec.arg}' cannot be an inside port: it answers ARP for every address`);
+      }
       const isTwice = specs.some((other) => other !== spec && other.arg === spec.arg);
       const known = this.#known(spec);
       const isTaken =

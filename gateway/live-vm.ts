@@ -12,8 +12,8 @@ import { Vm } from './vm.ts';
 
 /** Batches that one call of a port's listener moves at the most: then the host and the other ports have their turn. */
 const BATCHES = 4;
-/** Batches of released frames that leave before frames that have just come are looked at. */
-const RELEASE_BATCHES = 1;
+/** Released frames that leave before frames that have just come are looked at, which wait for them. */
+const RELEASE_FRAMES = 16;
 const NS_PER_MS = 1e6;
 /** What a timer can wait for. */
 const LONGEST_MS = 2 ** 31 - 1;
@@ -71,7 +71,7 @@ export class LiveVm {
         limits: config.limits,
         pacing: config.pacing,
         overflow: config.overflow,
-        releaseBatches: RELEASE_BATCHES,
+        releaseFrames: RELEASE_FRAMES,
         verifyChecksums: true,
         replicated: config.replicated,
         ...(store === undefined ? {} : { store }),
@@ -169,7 +169,8 @@ export class LiveVm {
   }
 
   readonly #outbound = (): void => {
-    if (this.#closed) return;
+    // What goes on by itself goes on: twice in a turn of the loop would keep all others waiting twice as long.
+    if (this.#closed || this.#goesOnOutbound) return;
     const { vm } = this;
     let mayBeMore = false;
     for (let n = 0; n < BATCHES; n++) {
@@ -179,7 +180,7 @@ export class LiveVm {
     }
     // A netdev says again that it has frames, a stream does not. One call at a time: each would ask for another one, and
     // under a flood they would become more with every turn.
-    if (mayBeMore && !this.#goesOnOutbound) {
+    if (mayBeMore) {
       this.#goesOnOutbound = true;
       setImmediate(this.#outboundAgain);
     }
@@ -192,7 +193,7 @@ export class LiveVm {
   };
 
   readonly #inbound = (): void => {
-    if (this.#closed) return;
+    if (this.#closed || this.#goesOnInbound) return;
     const { vm } = this;
     let mayBeMore = false;
     for (let n = 0; n < BATCHES; n++) {
@@ -200,7 +201,7 @@ export class LiveVm {
       mayBeMore = vm.turnInbound() >= room && room > 0;
       if (!mayBeMore) break;
     }
-    if (mayBeMore && !this.#goesOnInbound) {
+    if (mayBeMore) {
       this.#goesOnInbound = true;
       setImmediate(this.#inboundAgain);
     }

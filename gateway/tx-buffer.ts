@@ -317,16 +317,17 @@ export class TxBuffer {
   }
 
   /**
-   * Lends the frames that are due, in hold order, as far as the batch takes them. They stay here until `left`.
+   * Lends the frames that are due, in hold order, as far as the batch takes them and `most` lets them. They stay here until `left`.
    * @returns how many
    */
-  collect(batch: FrameBatch, nowNs: number): number {
+  collect(batch: FrameBatch, nowNs: number, most = batch.capacity): number {
     batch.count = 0;
     if (this.#leavingFrames === 0) return 0;
     this.#seek();
     const records = this.#records;
+    const room = most < batch.capacity ? most : batch.capacity;
     let left = this.#leavingFrames;
-    for (let number = this.#cursor; left > 0 && batch.count < batch.capacity; number = (number + 1) | 0) {
+    for (let number = this.#cursor; left > 0 && batch.count < room; number = (number + 1) | 0) {
       const at = number & this.#mask;
       if ((this.#flags[at]! & (FLAG.leaving | FLAG.gone)) !== FLAG.leaving) continue;
       if (this.#arrivalNs[at]! + this.#shiftNs > nowNs) break;

@@ -33,11 +33,11 @@ export function parseShare(text: string): number {
   return Number(value) / 100;
 }
 
-const UNIT_NS: Readonly<Record<string, number>> = { ns: 1, us: 1e3, ms: 1e6, s: 1e9, m: 60e9 };
+const UNIT_NS: Readonly<Record<string, number>> = { ns: 1, us: 1e3, ms: 1e6, s: 1e9, m: 60e9, h: 3600e9 };
 
-/** `100ms`, `2.5s`, `250us` to nanoseconds. @throws ValueError */
+/** `100ms`, `2.5s`, `250us`, `1h` to nanoseconds. @throws ValueError */
 export function parseDuration(text: string): number {
-  const [, value, unit] = /^(\d+(?:\.\d+)?)(ns|us|ms|s|m)$/.exec(text) ?? [];
+  const [, value, unit] = /^(\d+(?:\.\d+)?)(ns|us|ms|s|m|h)$/.exec(text) ?? [];
   if (value === undefined) throw new ValueError('a duration such as 100ms, 2.5s or 250us');
   const ns = Math.round(Number(value) * UNIT_NS[unit!]!);
   if (ns > Number.MAX_SAFE_INTEGER) throw new ValueError('a duration of at most 104 days');

@@ -1,4 +1,4 @@
-import { closeSync, createReadStream, openSync, readdirSync, readSync } from 'node:fs';
+import { closeSync, createReadStream, openSync, readdirSync, readSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type RuleError, RulesInvalidError, type Sources } from './errors.ts';
 import { type IncludedFile, includedPath, type ResolveInclude, wildcardOf } from './include.ts';
@@ -51,19 +51,20 @@ export function shippedRules(name: ShippedSet): Promise<LoadedRules> {
  * Reads and parses a rule file with all files that it includes: their paths are relative to the file in which they stand, for
  * standard input to the working directory.
  * @param path a path, `-` for standard input, or the bare name of a shipped set (a file of that name is reached as `./default`)
+ * @param filesOnly refuses pipes and devices: opening one may take for ever, and whoever does cannot be interrupted
  * @throws RulesInvalidError with all errors, files that cannot be included among them; RulesUnreadableError if the file cannot be
  *   read or is over MAX_RULE_BYTES
  */
-export function loadRules(path: string): Promise<LoadedRules> {
+export function loadRules(path: string, { filesOnly = false } = {}): Promise<LoadedRules> {
   const shipped = SHIPPED_SETS.find((name) => name === path);
-  return shipped === undefined ? loadFile(path) : shippedRules(shipped);
+  return shipped === undefined ? loadFile(path, filesOnly) : shippedRules(shipped);
 }
 
-async function loadFile(path: string): Promise<LoadedRules> {
+async function loadFile(path: string, filesOnly = false): Promise<LoadedRules> {
   const file = inputName(path);
-  const bytes = await readMain(path, file);
+  const bytes = await readMain(path, file, filesOnly);
   const text = decode(bytes);
-  const resolve = includeFromDisk(MAX_RULE_BYTES - bytes.length);
+  const resolve = includeFromDisk(MAX_RULE_BYTES - bytes.length, filesOnly);
   const { ruleSet, errors, warnings, sources } = parseRules(text, file, { resolve });
   if (ruleSet === null) throw new RulesInvalidError(errors, sources);
   return { file, text, sources, ruleSet, warnings };
@@ -75,10 +76,11 @@ function decode(bytes: Uint8Array): string {
 }
 
 /** Without blocking: standard input may be slow. */
-async function readMain(path: string, file: string): Promise<Buffer> {
+async function readMain(path: string, file: string, filesOnly: boolean): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   try {
+    if (filesOnly) refuseOthers(path);
     for await (const chunk of path === '-' ? process.stdin : createReadStream(path)) {
       bytes += chunk.length;
       if (bytes > MAX_RULE_BYTES) break;
@@ -93,10 +95,17 @@ async function readMain(path: string, file: string): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
+/** @throws Error for what is neither a file nor a folder, which says itself that it cannot be read */
+function refuseOthers(path: string): void {
+  const found = statSync(path);
+  if (!found.isFile() && !found.isDirectory()) throw new Error('it is no regular file');
+}
+
 /** @param limitBytes of all files together, a file that is included twice counted twice */
-function includeFromDisk(limitBytes: number): ResolveInclude {
+function includeFromDisk(limitBytes: number, filesOnly: boolean): ResolveInclude {
   let left = limitBytes;
   function read(file: string): IncludedFile {
+    if (filesOnly) refuseOthers(file);
     const bytes = readAtMost(file, left);
     left -= bytes.length;
     return { file, text: decode(bytes) };

@@ -1,8 +1,10 @@
 import { formatRuleError, type RuleError, RulesInvalidError, type Sources } from '../../rules/errors.ts';
 import { loadRules, RulesUnreadableError } from '../../rules/load.ts';
 import { parseConfig, readConfigFile } from '../config-file.ts';
+import type { NamedTlsFiles } from '../config-listen.ts';
 import { type ConfigError, ConfigUnreadableError, formatConfigError } from '../config-problem.ts';
 import type { NamedRules } from '../config-schema.ts';
+import { readTlsFiles, TlsFilesError } from '../host/tls-files.ts';
 import { EXIT, Failure } from './failure.ts';
 import { Output } from './output.ts';
 
@@ -17,12 +19,12 @@ interface CheckedRules {
 }
 
 /**
- * `holdfast check --config`: what is wrong with a configuration and with the rule files that it names.
+ * `holdfast check --config`: what is wrong with a configuration, and with the rule files and certificates that it names.
  * @returns the exit code: 0 also with warnings, 1 if it cannot work
  * @throws Failure if the configuration cannot be read
  */
 export async function checkConfig(path: string, json: boolean): Promise<number> {
-  const { config, errors, rules } = parseConfig(await read(path), path);
+  const { config, errors, rules, tlsFiles } = parseConfig(await read(path), path);
   const unreadable: ConfigError[] = [];
   const checked = new Map<string, CheckedRules | null>();
   for (const named of rules) {
@@ -30,6 +32,7 @@ export async function checkConfig(path: string, json: boolean): Promise<number> 
     if (before === undefined) checked.set(named.path, await checkRules(named, unreadable));
     else before?.vms.push(named.vm);
   }
+  for (const named of tlsFiles) await checkTlsFiles(named, unreadable);
   const ruleFiles = [...checked.values()].filter((one) => one !== null);
   const configErrors = [...errors, ...unreadable];
   const ruleErrors = ruleFiles.flatMap((one) => one.errors);
@@ -75,6 +78,16 @@ async function checkRules({ vm, path, place }: NamedRules, unreadable: ConfigErr
     if (!(error instanceof RulesUnreadableError)) throw error;
     unreadable.push({ code: 'bad-value', place, message: error.message });
     return null;
+  }
+}
+
+/** @param unfit receives an error where one of the files is of no use */
+async function checkTlsFiles({ files, place }: NamedTlsFiles, unfit: ConfigError[]): Promise<void> {
+  try {
+    await readTlsFiles(files);
+  } catch (error) {
+    if (!(error instanceof TlsFilesError)) throw error;
+    unfit.push({ code: 'bad-value', place, message: error.message });
   }
 }
 

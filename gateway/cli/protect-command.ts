@@ -44,12 +44,12 @@ export function addProtect(program: Command): void {
     .addOption(
       new Option(
         '--copy <when>',
-        'while the machine runs, with a short pause for the last part; or paused for all of it; auto: live under KVM; delta: what has changed in memory that is a shared file, the fastest',
+        'live: while the machine runs, with a short pause for the last part; paused: for all of it; delta: what has changed in memory that is a shared file, the fastest; auto: delta where the standby has --delta, else live under KVM and paused without',
       )
         .choices(['auto', 'live', 'paused', 'delta'])
         .default('auto'),
     )
-    .option('--ram <file>', "for delta: the machine's memory, if not where the machine says")
+    .option('--ram <file>', "for delta and auto: the machine's memory, if not where the machine says")
     .addOption(
       new Option('--lease <time>', 'how long the gateway lets data pass without a word of ours')
         .argParser(positiveDuration)
@@ -91,8 +91,10 @@ force: the gateway holds what needs a checkpoint until somebody protects the VM 
 Disks are copied first, while the machine runs; from then on its writes go to both. Where the standby fails, the machine's own disk goes
 on, and nothing is protected until a standby is back and has a new copy.
 
+The gateway is waited for where it does not answer yet. With --copy auto a line 'copies: …' says which way was chosen, and why.
+
 With --copy delta the machine's memory is a shared file, best on a tmpfs: -object memory-backend-file,id=pc.ram,size=1G,mem-path=FILE,share=on
--machine memory-backend=pc.ram; this command takes as much memory as the machine, and the standby needs --delta.
+-machine memory-backend=pc.ram; this command takes as much memory as the machine, and the standby needs --delta. A standby with --delta takes nothing else.
 
 Example:
   holdfast protect --qmp /run/vm0.qmp --standby tls:192.0.2.7:4600 --vm vm0 \\

@@ -10,8 +10,9 @@ import { RamError } from '../protect/shared-ram.ts';
 import { parseDuration, ValueError } from '../units.ts';
 import { EXIT, Failure } from './failure.ts';
 import type { ProtectOptions } from './protect-command.ts';
+import { gatewayThere } from './protect-gateway.ts';
 import { standbyAddress } from './tls-options.ts';
-import { chosenVm, failureOf, gatewayAddress } from './with-host.ts';
+import { failureOf, gatewayAddress } from './with-host.ts';
 
 const NS_PER_MS = 1e6;
 /** A machine that waits for the answer to a seal is paused; longer than this it is not. */
@@ -24,9 +25,21 @@ export async function protect(options: ProtectOptions): Promise<number> {
   const pace = paceOf(options.interval);
   const standby = await standbyAddress('--standby', options.standby, options);
   const tell = options.json === true ? tellPrograms : tellPeople;
-  const host = new HostClient({ ...address, client: 'holdfast protect', timeoutMs: GATEWAY_TIMEOUT_MS });
+  const client = { ...address, client: 'holdfast protect', timeoutMs: GATEWAY_TIMEOUT_MS };
+  let stop = () => {};
+  const stopped = new Promise<void>((resolve) => {
+    stop = resolve;
+  });
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, stop);
+  const host = new HostClient(client);
   try {
-    const { name: vm, now } = await chosenVm(host, options.vm ?? null);
+    const tellWait = (why: string) => tell({ event: 'state', state: 'starting', why: `waiting: ${why}` });
+    const found = await gatewayThere(client, options.vm ?? null, tellWait, stopped);
+    if (found === null) {
+      tell({ event: 'state', state: 'stopped', why: 'told to stop' });
+      return EXIT.ok;
+    }
+    const { name: vm, now } = found;
     if (now === null) throw new Failure(`the gateway has no VM '${vm}'`, EXIT.no);
     const driver = new CheckpointDriver({
       vm,
@@ -39,6 +52,7 @@ export async function protect(options: ProtectOptions): Promise<number> {
       standby,
       pace,
       delta: deltaOf(options),
+      isDeltaOptional: options.copy === 'auto',
       isLive: options.copy === 'auto' ? null : options.copy === 'live',
       leaseMs: Math.ceil(options.lease / NS_PER_MS),
       patienceMs: Math.ceil(options.patience / NS_PER_MS),
@@ -47,7 +61,7 @@ export async function protect(options: ProtectOptions): Promise<number> {
       disk: mirrorsOf(options, tell),
       onEvent: tell,
     });
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => driver.stop());
+    void stopped.then(() => driver.stop());
     const outcome = await driver.run();
     return outcome === 'gone' || outcome === 'fenced' ? EXIT.no : EXIT.ok;
   } catch (error) {
@@ -61,8 +75,8 @@ export async function protect(options: ProtectOptions): Promise<number> {
 /** @throws Failure */
 function deltaOf(options: ProtectOptions): RamDelta | null {
   const { copy, ram = null } = options;
-  if (copy === 'delta') return new RamDelta(ram);
-  if (ram !== null) throw new Failure('--ram is of use with --copy delta only');
+  if (copy === 'delta' || copy === 'auto') return new RamDelta(ram);
+  if (ram !== null) throw new Failure('--ram is of use with --copy delta and --copy auto only');
   return null;
 }
 
@@ -95,6 +109,12 @@ function paceOf(text: string): Pace {
   }
 }
 
+const COPIES = {
+  delta: 'what has changed in memory',
+  live: 'all of memory, while the machine runs',
+  paused: 'all of memory, the machine being paused',
+} as const;
+
 function tellPrograms(event: DriverEvent): void {
   process.stdout.write(`${JSON.stringify(event)}\n`);
 }
@@ -104,6 +124,7 @@ function tellPeople(event: DriverEvent): void {
   if (event.event === 'state') process.stdout.write(`${event.state}: ${event.why}\n`);
   if (event.event === 'term')
     process.stdout.write(`term ${event.term} ${event.how}, epoch ${event.openEpoch} is open\n`);
+  if (event.event === 'copies') process.stdout.write(`copies: ${COPIES[event.are]}: ${event.why}\n`);
   if (event.event === 'disks')
     process.stdout.write(`${event.is}: disks ${event.names.join(', ')}, ${event.bytes} bytes\n`);
   if (event.event === 'aborted')

@@ -68,7 +68,7 @@ export function addStandby(program: Command): void {
     .option('--cold', 'start the machine when it is needed; until then it costs no memory')
     .option(
       '--delta',
-      "for 'protect --copy delta': what has changed is brought into the file ram in the folder of images, the machine's memory: mem-path=FOLDER/ram,share=on",
+      "for 'protect --copy delta' or auto: what has changed is brought into the file ram in the folder of images, the machine's memory: mem-path=FOLDER/ram,share=on",
     )
     .option('--sync', 'an image counts only when it is on the storage')
     .addOption(

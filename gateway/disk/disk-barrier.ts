@@ -5,11 +5,10 @@ import { checkTerm, isCommitted } from './disk-epochs.ts';
 import { DiskError } from './disk-error.ts';
 import { DEFAULT_DISK_LIMITS, type DiskLimits, type DiskOptions, type DiskStatus } from './disk-options.ts';
 import type { DiskState, RecordMeaning } from './disk-state.ts';
-import { ZERO } from './extent-map.ts';
 import { Flusher } from './flusher.ts';
 import { Image } from './image.ts';
-import { IN_IMAGE } from './layers.ts';
-import { KEEP_BLOCKS, MAX_PAYLOAD_BYTES, RECORD } from './record.ts';
+import { LoggedDisk } from './logged-disk.ts';
+import { RECORD } from './record.ts';
 import { type OpenedLog, openLog, type Recovery } from './recovery.ts';
 import type { RedoLog } from './redo-log.ts';
 
@@ -24,6 +23,7 @@ export class DiskBarrier {
   readonly #log: RedoLog;
   readonly #state: DiskState;
   readonly #flusher: Flusher;
+  readonly #disk: LoggedDisk;
   readonly #recovery: Recovery;
   readonly #limits: DiskLimits;
   readonly #clients = new DiskClients();
@@ -40,6 +40,12 @@ export class DiskBarrier {
     this.#recovery = opened.recovery;
     this.#limits = limits;
     this.#flusher = new Flusher(this.#log, this.#state.layers, image, limits.flushDelayMs);
+    const onLost = () => {
+      this.#lostWrites++;
+      this.#clients.lose();
+    };
+    const { log, state } = opened;
+    this.#disk = new LoggedDisk({ image, log, state, flusher: this.#flusher, limits, onLost });
     this.#flusher.wake();
   }
 
@@ -103,24 +109,15 @@ export class DiskBarrier {
 
   /** The first client since `hangUp` is there without a break, and every write that arrived is kept: the disk is what that client believes. */
   get isMirror(): boolean {
-    return this.#clients.hasFirst && this.#lostWrites === 0;
+    return this.#clients.isWhole;
   }
 
   /**
    * Fills `into` with the disk's bytes from `from` on.
    * @throws DiskError `out-of-range`
    */
-  async read(into: Uint8Array, from: number): Promise<void> {
-    this.#checkRange(from, into.length);
-    const reads: Promise<void>[] = [];
-    this.#state.layers.visit(from, from + into.length, (first, end, at) => {
-      const part = into.subarray(first - from, end - from);
-      if (at === IN_IMAGE) reads.push(this.#image.read(part, first));
-      else if (at === ZERO.hole || at === ZERO.kept) part.fill(0);
-      else reads.push(this.#log.read(part, at));
-    });
-    // `into` is the caller's again only when nobody writes to it any more.
-    for (const result of await Promise.allSettled(reads)) if (result.status === 'rejected') throw result.reason;
+  read(into: Uint8Array, from: number): Promise<void> {
+    return this.#disk.read(into, from);
   }
 
   /**
@@ -128,18 +125,13 @@ export class DiskBarrier {
    * @param chunks one behind the other, at most 32 MiB; must stay as they are until then
    * @throws DiskError `out-of-range`, `log-full`, `cut-off`, `disk-failed`
    */
-  async write(from: number, chunks: readonly Uint8Array[], who: Attachment | null = null): Promise<void> {
-    const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-    this.#checkRange(from, bytes);
-    if (bytes > MAX_PAYLOAD_BYTES)
-      throw new DiskError('out-of-range', `${bytes} bytes are more than one write may have`);
-    await this.#change({ type: RECORD.write, flags: 0, a: from, b: bytes }, chunks, who);
+  write(from: number, chunks: readonly Uint8Array[], who: Attachment | null = null): Promise<void> {
+    return this.#disk.write(from, chunks, who);
   }
 
   /** As `write`, with zeros. @param mayPunch the image may have a hole there */
-  async zero(from: number, length: number, mayPunch: boolean, who: Attachment | null = null): Promise<void> {
-    this.#checkRange(from, length);
-    await this.#change({ type: RECORD.zero, flags: mayPunch ? 0 : KEEP_BLOCKS, a: from, b: length }, [], who);
+  zero(from: number, length: number, mayPunch: boolean, who: Attachment | null = null): Promise<void> {
+    return this.#disk.zero(from, length, mayPunch, who);
   }
 
   /** Resolves when everything is durable whose write had resolved. */
@@ -263,8 +255,7 @@ export class DiskBarrier {
     if (this.#state.layers.oldest !== Number.POSITIVE_INFINITY) {
       throw new DiskError('not-settled', 'the disk has writes that are neither committed nor rolled back');
     }
-    await this.#log.roll();
-    await this.#log.removeBefore(() => this.#state.layers.oldest);
+    await this.#disk.shrinkLog();
     await this.close();
   }
 
@@ -282,38 +273,6 @@ export class DiskBarrier {
     } finally {
       await this.#image.close();
     }
-  }
-
-  async #change(meaning: RecordMeaning, payload: readonly Uint8Array[], who: Attachment | null): Promise<void> {
-    if (meaning.b === 0) return;
-    const check = () => {
-      if (who?.isCut) throw new DiskError('cut-off', 'the disk went back to a checkpoint: this client must not write');
-    };
-    try {
-      await this.#makeRoom(payload.length === 0 ? 0 : meaning.b);
-      const apply = (address: number, at: number) => this.#state.apply(meaning, address, at);
-      await this.#log.append({ ...meaning, payload, check, apply });
-    } catch (error) {
-      if (!who?.isCut) this.#lostWrites++;
-      throw error;
-    }
-    if (!this.#state.epochs.isOn) this.#flusher.wake();
-  }
-
-  /** Waits until committed writes that take the room are in the image, if any are. */
-  async #makeRoom(bytes: number): Promise<void> {
-    if (!this.#isFull(bytes)) return;
-    while (this.#flusher.hasWork && this.#isFull(bytes)) await this.#flusher.flush();
-    if (!this.#isFull(bytes)) return;
-    await this.#log.roll();
-    await this.#log.removeBefore(() => this.#state.layers.oldest);
-    if (this.#isFull(bytes))
-      throw new DiskError('log-full', 'the redo log has reached its limit with uncommitted writes');
-  }
-
-  #isFull(bytes: number): boolean {
-    const { logLimitBytes, maxExtents } = this.#limits;
-    return this.#log.bytes + bytes > logLimitBytes || this.#state.layers.size >= maxExtents;
   }
 
   async #control(
@@ -342,10 +301,5 @@ export class DiskBarrier {
     if (this.#lostWrites === 0) return;
     const message = `${this.#lostWrites} writes were refused in this term: copy the disk again, then begin a new one`;
     throw new DiskError('write-lost', message);
-  }
-
-  #checkRange(from: number, length: number): void {
-    if (from >= 0 && length >= 0 && from + length <= this.sizeBytes) return;
-    throw new DiskError('out-of-range', `${length} bytes at ${from} are not within the disk's ${this.sizeBytes}`);
   }
 }

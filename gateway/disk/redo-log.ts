@@ -1,22 +1,12 @@
 import type { FileHandle } from 'node:fs/promises';
 import type { EpochState } from './disk-epochs.ts';
 import { DiskError } from './disk-error.ts';
+import { EntryQueue, type Waiting } from './entry-queue.ts';
 import { readFully, syncFolder, writeFully } from './file-io.ts';
 import { GroupSync } from './group-sync.ts';
 import type { LogEntry } from './log-entry.ts';
-import { encodeHeader, HEADER_BYTES, RECORD } from './record.ts';
+import { encodeHeader, HEADER_BYTES } from './record.ts';
 import { Segment } from './segment.ts';
-
-/** Records of clients that are written together. */
-const BATCH_ENTRIES = 256;
-const BATCH_BYTES = 4 * 2 ** 20;
-
-interface Waiting {
-  readonly entry: LogEntry;
-  readonly bytes: number;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-}
 
 export interface RedoLogOptions {
   readonly folder: string;
@@ -30,17 +20,12 @@ export interface RedoLogOptions {
   readonly epochs: () => EpochState;
 }
 
-/**
- * The durable log of a disk: records, one behind the other, in a folder of segment files. Writes one batch at a time, so that the order
- * of records is the order in which they apply. An address counts bytes over all segments.
- */
+/** The durable log of a disk: records, one behind the other, in a folder of segment files. An address counts bytes over all segments. */
 export class RedoLog {
   readonly #options: RedoLogOptions;
   readonly #tag: Buffer;
   #segments: Segment[];
-  #queue: Waiting[] = [];
-  #isPumping = false;
-  #pumping: Promise<void> = Promise.resolve();
+  readonly #queue = new EntryQueue((batch) => this.#write(batch));
   #sequence: number;
   #synced: number;
   /** Address up to which everything is durable. */
@@ -95,15 +80,7 @@ export class RedoLog {
    * @throws what `check` throws; DiskError `log-full` where its file system is, `disk-failed`
    */
   append(entry: LogEntry): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (this.#failure !== null) {
-        reject(this.#failure);
-        return;
-      }
-      const payloadBytes = entry.payload.reduce((sum, chunk) => sum + chunk.length, 0);
-      this.#queue.push({ entry, bytes: HEADER_BYTES + payloadBytes, resolve, reject });
-      if (!this.#isPumping) this.#pumping = this.#pump();
-    });
+    return this.#failure === null ? this.#queue.add(entry) : Promise.reject(this.#failure);
   }
 
   /** Resolves when everything that is written by now is durable. */
@@ -143,7 +120,7 @@ export class RedoLog {
 
   /** Makes everything durable and closes the files. */
   async close(): Promise<void> {
-    await this.#pumping;
+    await this.#queue.drained();
     try {
       await this.sync();
     } finally {
@@ -157,48 +134,8 @@ export class RedoLog {
     return this.#segments.at(-1)!;
   }
 
-  async #pump(): Promise<void> {
-    this.#isPumping = true;
-    while (this.#queue.length > 0) {
-      const batch = this.#takeBatch().filter((waiting) => this.#isWanted(waiting));
-      if (batch.length === 0) continue;
-      try {
-        await this.#write(batch);
-      } catch (error) {
-        const reason = this.#failure ?? error;
-        for (const { reject } of batch) reject(reason);
-      }
-    }
-    this.#isPumping = false;
-  }
-
-  /** Entries that apply to writes go together; every other one is alone, because what follows it may depend on it. */
-  #takeBatch(): Waiting[] {
-    let count = 0;
-    let bytes = 0;
-    for (const waiting of this.#queue) {
-      const { type } = waiting.entry;
-      const isWrite = type === RECORD.write || type === RECORD.zero;
-      if (count > 0 && (!isWrite || count === BATCH_ENTRIES || bytes + waiting.bytes > BATCH_BYTES)) break;
-      count++;
-      bytes += waiting.bytes;
-      if (!isWrite) break;
-    }
-    return this.#queue.splice(0, count);
-  }
-
-  #isWanted({ entry, reject }: Waiting): boolean {
-    try {
-      if (this.#failure !== null) throw this.#failure;
-      entry.check();
-      return true;
-    } catch (error) {
-      reject(error);
-      return false;
-    }
-  }
-
   async #write(batch: readonly Waiting[]): Promise<void> {
+    if (this.#failure !== null) throw this.#failure;
     const isRoll = batch[0]!.entry.type === null;
     const bytes = batch.reduce((sum, waiting) => sum + waiting.bytes, 0);
     const isLong = this.#current.size + bytes > this.#options.segmentBytes;
@@ -246,7 +183,7 @@ export class RedoLog {
       await segment.file.truncate(segment.size);
       await segment.file.sync();
     } catch {
-      this.#fail(error);
+      throw this.#fail(error);
     }
     throw logError(error) ?? this.#fail(error);
   }

@@ -25,7 +25,7 @@ export async function listenOnSocket(server: Server, path: string, mask: number)
 async function removeStale(path: string): Promise<void> {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) return;
-  if (!found.isSocket()) throw new Error(`${path} is there and is no socket`);
+  if (!found.isSocket()) throw refusal('EEXIST', `${path} is there and is no socket`);
   const isAlive = await new Promise<boolean>((resolve) => {
     const probe = connect(path);
     probe.once('connect', () => {
@@ -34,6 +34,11 @@ async function removeStale(path: string): Promise<void> {
     });
     probe.once('error', () => resolve(false));
   });
-  if (isAlive) throw new Error(`another process answers at ${path}`);
+  if (isAlive) throw refusal('EADDRINUSE', `another process answers at ${path}`);
   unlinkSync(path);
+}
+
+/** As the system's own, which callers tell people: with a code. */
+function refusal(code: string, message: string): NodeJS.ErrnoException {
+  return Object.assign(new Error(message), { code });
 }

@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
+import { whyUnreadable } from '../../rules/load.ts';
 
 /** Paths of PEM files. */
 export interface TlsFiles {
@@ -59,7 +60,7 @@ async function read(path: string): Promise<string> {
   try {
     return await readFile(path, 'latin1');
   } catch (error) {
-    throw new TlsFilesError(path, error instanceof Error && 'code' in error ? String(error.code) : String(error));
+    throw new TlsFilesError(path, `cannot be read: ${whyUnreadable(error)}`);
   }
 }
 

@@ -33,7 +33,7 @@ async function work(task: CompileTask): Promise<void> {
 async function compile(task: Exclude<CompileTask, { kind: 'diff' }>): Promise<CompiledRuleText> {
   if (task.kind === 'text') return compileText(task.sources);
   if (task.kind === 'edit') return compileText(applyEdit(task.sources, task.edit));
-  const { file, sources, ruleSet, warnings } = await loadRules(task.path);
+  const { file, sources, ruleSet, warnings } = await loadRules(task.path, { filesOnly: true });
   return whole({ file, texts: new Map(sources) }, ruleSet, warnings);
 }
 

@@ -33,7 +33,9 @@ export async function readStart({ vm, path, historyPath, compiler, log, watchTim
     failure = error as Error;
   }
   const base = found.base === null ? null : await compiledAgain(found.base.entry.sources);
-  if (file === null && base === null) {
+  // Rules that were in force under another name are no stand-in for those that are named now.
+  const isKnown = found.generations.some(({ entry }) => entry.sources.file === path);
+  if (file === null && (base === null || !isKnown)) {
     watch?.close();
     throw failure!;
   }

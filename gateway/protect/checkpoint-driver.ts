@@ -1,14 +1,16 @@
 import { HostClientError } from '../host/client.ts';
 import { RequestError } from '../host/protocol.ts';
 import { takeCheckpoint } from './checkpoint.ts';
+import { CopyMode } from './copy-mode.ts';
 import { MirrorError } from './disk-side.ts';
 import type { CheckpointReport, DriverOutcome, DriverState, DriverStatus } from './driver-events.ts';
 import type { DriverOptions } from './driver-options.ts';
 import { BEATS, DriverTerm, Ending } from './driver-term.ts';
 import { ImageRelay } from './image-relay.ts';
-import { allowMigrations, MigrationError, runOn } from './migration.ts';
+import { MigrationError } from './migration.ts';
 import { restMs, untilNext } from './pace.ts';
-import { QmpClient, QmpError } from './qmp.ts';
+import { ProtectedMachine } from './protected-machine.ts';
+import { QmpError } from './qmp.ts';
 import { RamError } from './shared-ram.ts';
 import { LinkError, StandbyLink } from './standby-link.ts';
 
@@ -32,22 +34,26 @@ export class CheckpointDriver {
   #last: CheckpointReport | null = null;
   /** In a row. */
   #failures = 0;
-  #qmp: QmpClient | null = null;
+  readonly #copies: CopyMode;
+  readonly #machine: ProtectedMachine;
   #link: StandbyLink | null = null;
   #relay: ImageRelay | null = null;
   #beat: NodeJS.Timeout | null = null;
-  #isLive = false;
   #isStopping = false;
   /** Rejects when the driver is told to stop. */
   readonly #stopped: Promise<never>;
   #tellStop: (why: Ending) => void = () => {};
-  /** The machine said that it was told to end. */
-  #isEnding = false;
   #wake: () => void = () => {};
 
   constructor(options: DriverOptions) {
     this.#options = options;
-    this.#term = new DriverTerm(options);
+    this.#copies = new CopyMode(options);
+    this.#term = new DriverTerm(options, () => this.#copies.delta !== null);
+    this.#machine = new ProtectedMachine(
+      options.qmp,
+      (qmp) => this.#copies.prepare(qmp),
+      () => this.#wake(),
+    );
     this.#stopped = new Promise((_, reject) => {
       this.#tellStop = reject;
     });
@@ -71,13 +77,14 @@ export class CheckpointDriver {
    * @throws QmpError where there is no machine to begin with
    */
   async run(): Promise<DriverOutcome> {
-    await this.#attachMachine();
+    await this.#machine.attach();
     this.#relay = await ImageRelay.open();
     try {
       for (;;) {
         try {
-          if (this.#qmp?.isClosed !== false) await this.#attachMachine();
-          await Promise.race([this.#session(), this.#machineGone()]);
+          if (this.#machine.isClosed) await this.#machine.attach();
+          // Whatever is waited for: the standby has to know at once.
+          await Promise.race([this.#session(), this.#machine.closed()]);
         } catch (error) {
           const outcome = await this.#judge(error as Error);
           if (outcome !== null) return this.#end(outcome, (error as Error).message);
@@ -88,8 +95,8 @@ export class CheckpointDriver {
     } finally {
       this.#endSession();
       this.#relay.close();
-      this.#options.delta?.close();
-      this.#qmp?.close();
+      this.#copies.close();
+      this.#machine.close();
     }
   }
 
@@ -100,20 +107,13 @@ export class CheckpointDriver {
     this.#wake();
   }
 
-  /** Whatever is waited for: the standby has to know at once. Rejects when the connection that there is now ends. */
-  async #machineGone(): Promise<never> {
-    const qmp = this.#qmp!;
-    await qmp.closed;
-    throw new QmpError('closed', 'the machine has closed its QMP connection');
-  }
-
   /** Everything from the beginning, then checkpoints. @returns never: it ends with an error */
   async #session(): Promise<never> {
     this.#endSession();
     if (this.#isStopping) throw new Ending('stopped', 'told to stop');
     const link = await StandbyLink.connect(this.#options.standby, this.#options.patienceMs);
     this.#link = link;
-    this.#options.delta?.restart();
+    this.#copies.restart();
     void link.closed.then(() => {
       this.#relay?.cut();
       this.#wake();
@@ -121,11 +121,11 @@ export class CheckpointDriver {
       if (this.#link === link) void this.#releaseDisks();
     });
     await this.#checkStandby(link);
-    await this.#term.attach(link, this.#qmp!, () => this.#startBeat(link), this.#stopped);
+    await this.#term.attach(link, this.#machine.qmp, () => this.#startBeat(link), this.#stopped);
     let beganAt = Number.NEGATIVE_INFINITY;
     for (;;) {
       const { pace, heldFrames } = this.#options;
-      const isOver = () => this.#isStopping || link.isClosed || this.#qmp?.isClosed === true;
+      const isOver = () => this.#isStopping || link.isClosed || this.#machine.isClosed;
       await untilNext(pace, performance.now() - beganAt, heldFrames, (ms) => this.#sleep(ms), isOver);
       if (this.#isStopping) throw new Ending('stopped', 'told to stop');
       if (link.isClosed) throw new LinkError('the standby hung up');
@@ -136,38 +136,13 @@ export class CheckpointDriver {
     }
   }
 
-  async #attachMachine(): Promise<void> {
-    const qmp = await QmpClient.connect(this.#options.qmp);
-    this.#qmp = qmp;
-    qmp.listen(({ event }) => {
-      if (event === 'SHUTDOWN') this.#isEnding = true;
-    });
-    void qmp.closed.then(() => this.#wake());
-    try {
-      await this.#prepareMachine(qmp);
-    } catch (error) {
-      qmp.close();
-      throw error;
-    }
-  }
-
-  /** @throws QmpError, RamError */
-  async #prepareMachine(qmp: QmpClient): Promise<void> {
-    const { isLive, delta, downtimeLimitMs } = this.#options;
-    await allowMigrations(qmp, downtimeLimitMs, delta !== null);
-    this.#isLive =
-      delta === null && (isLive ?? (await qmp.execute<{ readonly enabled: boolean }>('query-kvm')).enabled);
-    // A driver before this one may have been killed in the middle. What it had not confirmed does not count.
-    await runOn(qmp, !this.#isLive);
-    await delta?.attach(qmp);
-  }
-
   /** A VM that has gone on there must not go on here, too: asked before anything is asked of the gateway. */
   async #checkStandby(link: StandbyLink): Promise<void> {
-    const { state } = await link.call('status', {});
+    const { state, keepsChanges = false } = await link.call('status', {});
     if (state === 'failing-over' || state === 'active' || state === 'failed') {
       throw new Ending('fenced', `the VM has gone on at its standby: ${state}`);
     }
+    await this.#copies.agree(this.#machine.qmp, keepsChanges);
   }
 
   /** While the standby answers, it hears of the driver and the gateway does, too. */
@@ -194,7 +169,8 @@ export class CheckpointDriver {
   async #checkpoint(link: StandbyLink): Promise<boolean> {
     const options = this.#options;
     const checkpoint = { term: this.#term.number, epoch: options.gateway.openEpoch };
-    const means = { options, qmp: this.#qmp!, link, relay: this.#relay!, isLive: this.#isLive };
+    const { delta, isLive } = this.#copies;
+    const means = { options, qmp: this.#machine.qmp, link, relay: this.#relay!, delta, isLive };
     const result = await takeCheckpoint(means, checkpoint);
     if (typeof result === 'string') {
       this.#aborted++;
@@ -213,7 +189,7 @@ export class CheckpointDriver {
   /** @returns how protection ends, or null: it is tried again */
   async #judge(error: Error): Promise<DriverOutcome | null> {
     if (error instanceof Ending) {
-      if (error.outcome === 'fenced') await this.#pause();
+      if (error.outcome === 'fenced') await this.#fence();
       if (error.outcome === 'released') {
         await this.#releaseDisks();
         // What is silent now is not dead.
@@ -222,12 +198,13 @@ export class CheckpointDriver {
       return error.outcome;
     }
     if (error instanceof RequestError && error.code === 'fenced') {
-      await this.#pause();
+      await this.#fence();
       return 'fenced';
     }
-    if (this.#qmp?.isClosed === true && (await this.#isMachineGone())) {
-      await this.#tellGone(error.message, this.#isEnding);
-      return this.#isEnding ? 'ended' : 'gone';
+    if (this.#machine.isClosed && (await this.#machine.isGone())) {
+      const { isEnding } = this.#machine;
+      await this.#tellGone(error.message, isEnding);
+      return isEnding ? 'ended' : 'gone';
     }
     const isKnown = [RequestError, LinkError, HostClientError, QmpError, MigrationError, MirrorError, RamError].some(
       (kind) => error instanceof kind,
@@ -238,30 +215,18 @@ export class CheckpointDriver {
     return null;
   }
 
-  async #isMachineGone(): Promise<boolean> {
-    try {
-      await this.#attachMachine();
-      return false;
-    } catch (error) {
-      return error instanceof QmpError && (error.code === 'unreachable' || error.code === 'closed');
-    }
+  /** The VM has gone on elsewhere. Mirrors first: a machine runs on when they have been let go of. */
+  async #fence(): Promise<void> {
+    await this.#releaseDisks();
+    await this.#machine.pause();
   }
 
   /** The guest's writes must not wait for a standby that nobody hears. */
   async #releaseDisks(): Promise<void> {
     try {
-      if (this.#qmp?.isClosed === false) await this.#options.disk?.release(this.#qmp);
+      if (!this.#machine.isClosed) await this.#options.disk?.release(this.#machine.qmp);
     } catch (error) {
       this.#become('degraded', (error as Error).message);
-    }
-  }
-
-  /** Nobody must go on with a VM that has gone on elsewhere. */
-  async #pause(): Promise<void> {
-    try {
-      await this.#qmp?.execute('stop');
-    } catch {
-      // It is gone, or does not listen: its frames are fenced where they pass.
     }
   }
 

@@ -4,6 +4,7 @@ import type { DriverOptions } from './driver-options.ts';
 import type { ImageRelay } from './image-relay.ts';
 import { Migration, MigrationError, runOn } from './migration.ts';
 import { type QmpClient, QmpError } from './qmp.ts';
+import type { RamDelta } from './ram-delta.ts';
 import type { Checkpoint } from './standby-api.ts';
 import type { StandbyLink } from './standby-link.ts';
 
@@ -13,6 +14,8 @@ export interface CheckpointMeans {
   readonly qmp: QmpClient;
   readonly link: StandbyLink;
   readonly relay: ImageRelay;
+  /** Null: the copy is of all memory. */
+  readonly delta: RamDelta | null;
   readonly isLive: boolean;
 }
 
@@ -26,9 +29,11 @@ export async function takeCheckpoint(
   means: CheckpointMeans,
   checkpoint: Checkpoint,
 ): Promise<CheckpointReport | string> {
-  const { options, qmp, link, relay, isLive } = means;
-  const { gateway, delta, disk, confirmTimeoutMs, onEvent } = options;
+  const { options, qmp, link, relay, delta, isLive } = means;
+  const { gateway, disk, confirmTimeoutMs, onEvent } = options;
   const beganAt = performance.now();
+  // A machine that is being paused waits for its writes and hears nobody meanwhile: not where the standby is silent already.
+  if (disk !== null) await link.call('protect.ping', { term: checkpoint.term });
   const sender = link.begin(checkpoint);
   const copy = delta?.begin() ?? null;
   const sent = relay.to(copy ?? sender);

@@ -33,6 +33,8 @@ export type DriverEvent =
   | { readonly event: 'state'; readonly state: DriverState; readonly why: string }
   /** `how`: a term was begun, or one that was in force is gone on with. */
   | { readonly event: 'term'; readonly term: number; readonly openEpoch: number; readonly how: 'started' | 'attached' }
+  /** What each checkpoint copies from now on, where the driver was left the choice: see `--copy`. */
+  | { readonly event: 'copies'; readonly are: 'delta' | 'live' | 'paused'; readonly why: string }
   /** All of them, `bytes` together. `mirrored`: every write reaches the standby from now on. */
   | {
       readonly event: 'disks';

@@ -24,6 +24,8 @@ export interface DriverOptions {
    * file, and the standby must keep changes. Null: a copy is of all memory.
    */
   readonly delta: RamDelta | null;
+  /** With `delta`: where the standby says that it keeps all of memory, a copy is of that; else such a standby is an error. */
+  readonly isDeltaOptional: boolean;
   /** How long the gateway lets data pass without a word of the driver. */
   readonly leaseMs: number;
   /** How long the standby may be silent; then the driver asks the gateway for nothing more, until it is back. */

@@ -22,11 +22,14 @@ export const BEATS = 4;
 /** The term that a driver works in: begun, or gone on with, together with its standby. */
 export class DriverTerm {
   readonly #options: DriverOptions;
+  readonly #sendsChanges: () => boolean;
   #number = 0;
   #aborted = 0;
 
-  constructor(options: DriverOptions) {
+  /** @param sendsChanges whether copies are of what has changed in memory */
+  constructor(options: DriverOptions, sendsChanges: () => boolean) {
     this.#options = options;
+    this.#sendsChanges = sendsChanges;
   }
 
   /** 0: none yet. */
@@ -65,18 +68,20 @@ export class DriverTerm {
         await this.#goOn(link, found, newest);
         return;
       }
+      // Output passes as soon as a term has begun: nobody may have a way back behind it by then, whoever is cut off in between.
+      await link.call('protect.forget', { term: found.term });
     }
     await this.#begin(link, qmp, onMet, stopped);
   }
 
   /** @returns the checkpoint that the standby would go back to */
   async hello(link: StandbyLink, term = this.#number): Promise<Checkpoint | null> {
-    const { vm, leaseMs, patienceMs, delta, disk } = this.#options;
+    const { vm, leaseMs, patienceMs, disk } = this.#options;
     // A ping that is overdue is noticed only at the end of the one before.
     const mostSilentMs = Math.ceil(patienceMs + patienceMs / BEATS);
     const params = { vm, protocol: STANDBY_PROTOCOL, term, patienceMs: mostSilentMs, leaseMs } as const;
     const { newest, disks, keepsChanges = false } = await link.call('protect.hello', params);
-    checkMemory(delta !== null, keepsChanges);
+    checkMemory(this.#sendsChanges(), keepsChanges);
     checkNames(disk?.names ?? [], disks);
     return newest;
   }

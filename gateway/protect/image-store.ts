@@ -38,6 +38,8 @@ export interface StoredImage extends Checkpoint {
   readonly bytes: number;
   /** Where in it the machine's devices are, and memory is in a file of its own; null: it has all, and nothing else. */
   readonly devices: { readonly start: number; readonly bytes: number } | null;
+  /** A failover may have switched the network to a machine that had loaded it; that machine has not run. */
+  readonly mayBeSwitched: boolean;
 }
 
 interface Incoming extends Checkpoint {
@@ -80,6 +82,7 @@ export class ImageStore {
         path: join(folder, name),
         bytes: Number(bytes),
         devices: null,
+        mayBeSwitched: false,
       };
       return crc === undefined ? [] : [{ image, crc: Number.parseInt(crc, 16) }];
     });
@@ -161,23 +164,43 @@ export class ImageStore {
         throw new TornImageError(`the image of epoch ${epoch} was abandoned`);
       }
     }
-    this.#newest = { term, epoch, path, bytes, devices };
+    this.#newest = { term, epoch, path, bytes, devices, mayBeSwitched: false };
     this.#isApplied = this.#ram === null;
     if (before !== null && before.path !== path) renameSync(before.path, join(this.#folder, SPARE));
-    this.prepare();
+    this.#apply();
     await this.#ram?.sync();
   }
 
-  /** Brings memory to the newest image, where that is not done. @throws Error where it cannot be */
-  prepare(): void {
-    if (this.#isApplied) return;
-    this.#ram!.apply(this.#newest!.path);
-    this.#isApplied = true;
+  /**
+   * Memory is what the newest image says.
+   * @throws Error where it cannot be; then a machine may have run on it, or runs
+   */
+  async prepare(): Promise<void> {
+    if (this.#ram === null || this.#newest === null) return;
+    if (!this.#newest.mayBeSwitched) {
+      this.#apply();
+      return;
+    }
+    await this.#ram.free();
+    if (this.#ram.isAsKept()) return;
+    this.forget();
+    throw new Error('a machine has run on the memory of the last checkpoint: there is no way back to it any more');
+  }
+
+  /** Does what need not be done before an image is confirmed. */
+  settle(): void {
+    this.#ram?.settle();
+  }
+
+  /** A machine has loaded the newest image, the network is about to be switched to it, and then it runs. Until then the image is of use. */
+  switching(): void {
+    if (this.#ram === null || this.#newest === null) return;
+    this.#ram.markSwitching(this.#newest);
+    this.#newest = { ...this.#newest, mayBeSwitched: true };
   }
 
   /**
-   * A machine that has loaded the newest image is about to run. Where its memory is the file that images change, there is no way back to one
-   * any more.
+   * The machine that has loaded the newest image runs. Where its memory is the file that images change, there is no way back to one any more.
    */
   handOver(): void {
     if (this.#ram === null || this.#newest === null) return;
@@ -207,12 +230,18 @@ export class ImageStore {
     rmSync(join(this.#folder, SPARE), { force: true });
   }
 
+  #apply(): void {
+    if (this.#isApplied) return;
+    this.#ram!.apply(this.#newest!.path);
+    this.#isApplied = true;
+  }
+
   /** @returns where its devices are @throws TornImageError where the image on its way is not one of this folder's kind, or cannot follow */
   #checked(): StoredImage['devices'] {
     const spare = join(this.#folder, SPARE);
     try {
       // It changes memory as it is at the newest.
-      this.prepare();
+      this.#apply();
       if (this.#ram !== null) return this.#ram.check(spare, this.#newest);
       if (isDelta(spare)) throw new TornImageError('the image is of changes, and here is kept all of memory');
       return null;

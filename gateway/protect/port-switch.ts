@@ -1,5 +1,6 @@
 import type { KnownAddress } from '../host/api.ts';
 import type { HostClient } from '../host/client.ts';
+import { parsePortSpec } from '../port/spec.ts';
 import type { Checkpoint } from './standby-api.ts';
 
 /** How the network comes to the VM where it goes on. */
@@ -12,11 +13,13 @@ export interface PortSwitch {
   /**
    * From now on the VM is here, as of the checkpoint; what it sent later and was held is discarded. The network is told.
    * @param addresses by which the VM was last known to be reached
+   * @param mayBeSwitched it may have been switched before, for a machine that has not run since: whoever did it did not hear
    * @throws RequestError where the gateway refuses, as it does if another term is in force; HostClientError without an answer
    */
   switch(
     checkpoint: Checkpoint,
     addresses: readonly KnownAddress[],
+    mayBeSwitched: boolean,
   ): Promise<{
     readonly term: number;
     readonly discardedFrames: number;
@@ -30,7 +33,10 @@ export interface PortSwitch {
 export function failoverAt(host: HostClient, vm: string, inside: string): PortSwitch {
   return {
     fences: true,
-    switch: ({ term, epoch }) => host.call('vm.failover', { vm, term, epoch, inside }),
+    async switch({ term, epoch }, _, mayBeSwitched) {
+      const begun = mayBeSwitched ? await termSince(host, vm, term, inside) : null;
+      return host.call('vm.failover', { vm, term: begun ?? term, epoch, inside });
+    },
     unprotect: (term) => unprotect(host, vm, term),
   };
 }
@@ -39,14 +45,36 @@ export function failoverAt(host: HostClient, vm: string, inside: string): PortSw
 export function takeoverAt(host: HostClient, vm: string, leaseMs?: number): PortSwitch {
   return {
     fences: false,
-    async switch({ term, epoch }, addresses) {
+    async switch({ term, epoch }, addresses, mayBeSwitched) {
       const lease = leaseMs === undefined ? {} : { leaseMs };
-      const begun = await host.call('replication.takeover', { vm, term, epoch, ...lease });
+      const before = mayBeSwitched ? await termSince(host, vm, term, null) : null;
+      const begun =
+        before === null
+          ? await host.call('replication.takeover', { vm, term, epoch, ...lease })
+          : await host.call('vm.rollback', { vm, term: before, epoch });
       await host.call('vm.announce', { vm, term: begun.term, addresses });
       return { term: begun.term, discardedFrames: 0, releasedFrames: 0 };
     },
     unprotect: (term) => unprotect(host, vm, term),
   };
+}
+
+/**
+ * @param term whose checkpoint the VM goes on from
+ * @param inside where the gateway reaches the VM if a failover to here has been; null: it has no other place
+ * @returns the term that is in force since such a failover; null: there was none. What it would undo there is nothing, for nothing has run here
+ */
+async function termSince(host: HostClient, vm: string, term: number, inside: string | null): Promise<number | null> {
+  const { vms, ports } = await host.call('status', {});
+  const now = vms.find((one) => one.vm === vm);
+  if (now === undefined || now.term <= term) return null;
+  if (inside === null) return now.state === 'off' ? null : now.term;
+  const names = ports.filter((port) => port.vm === vm && port.side === 'inside').map(({ name }) => name);
+  const wanted = inside
+    .trim()
+    .split(/\s+/)
+    .map((spec) => parsePortSpec(spec).arg);
+  return wanted.length === names.length && wanted.every((name) => names.includes(name)) ? now.term : null;
 }
 
 async function unprotect(host: HostClient, vm: string, term: number): Promise<void> {

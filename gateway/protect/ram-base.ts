@@ -24,10 +24,13 @@ import {
   PAGE_NUMBER_BYTES,
 } from './delta-image.ts';
 import { type StoredImage, TornImageError } from './image-store.ts';
+import { PageSums } from './page-sums.ts';
 import type { Checkpoint } from './standby-api.ts';
 
 /** Which file the memory is that images of this folder change. */
 const MARK = 'base';
+/** For which image the network may have been switched to a machine that has the file as its memory. */
+const SWITCHING = 'switching';
 const RUN_BYTES = 2 ** 20;
 const RUN_PAGES = RUN_BYTES / PAGE_BYTES;
 const BOOT_ID = '/proc/sys/kernel/random/boot_id';
@@ -57,6 +60,10 @@ interface Delta {
 export class RamBase {
   readonly path: string;
   readonly #mark: string;
+  readonly #switching: string;
+  readonly #sums: PageSums;
+  /** Of the image that was brought in last. */
+  #unsummed: { readonly pages: Uint32Array; readonly othersAreZero: boolean } | null = null;
   readonly #isFree: () => Promise<void>;
   readonly #syncs: boolean;
 
@@ -64,6 +71,8 @@ export class RamBase {
   constructor(folder: string, syncs: boolean, isFree: () => Promise<void>) {
     this.path = join(folder, 'ram');
     this.#mark = join(folder, MARK);
+    this.#switching = join(folder, SWITCHING);
+    this.#sums = new PageSums(join(folder, 'sums'));
     this.#syncs = syncs;
     this.#isFree = isFree;
   }
@@ -80,6 +89,8 @@ export class RamBase {
    * @throws TornImageError where it cannot follow that one; Error where the file is of another size
    */
   check(path: string, newest: Checkpoint | null): StoredImage['devices'] {
+    // Only the newest image is brought in once more after a crash.
+    this.settle();
     return withDelta(path, ({ header, pages }) => {
       const { follows, ramBytes, deviceBytes } = header;
       if (follows !== null && (follows.term !== newest?.term || follows.epoch !== newest.epoch)) {
@@ -102,6 +113,7 @@ export class RamBase {
    * @throws Error where it could not be: then the file is no checkpoint until it can
    */
   apply(path: string): void {
+    this.settle();
     withDelta(path, (delta) => {
       if (delta.header.follows === null) closeSync(openSync(this.path, 'a', 0o600));
       const fd = openSync(this.path, 'r+');
@@ -113,7 +125,39 @@ export class RamBase {
         closeSync(fd);
       }
       if (delta.header.follows === null) this.#writeMark();
+      this.#unsummed = { pages: delta.pages, othersAreZero: delta.header.follows === null };
     });
+  }
+
+  /** What is left to do about the image that was brought in last, and need not be done before it is confirmed. */
+  settle(): void {
+    if (this.#unsummed === null) return;
+    const { pages, othersAreZero } = this.#unsummed;
+    const fd = openSync(this.path, 'r');
+    try {
+      this.#sums.update(fd, pages, othersAreZero, this.#syncs);
+    } finally {
+      closeSync(fd);
+    }
+    this.#unsummed = null;
+  }
+
+  /** A machine that has loaded the image, and has the file as its memory, may run from now on. */
+  markSwitching({ term, epoch }: Checkpoint): void {
+    this.settle();
+    writeFileSync(`${this.#switching}.new`, JSON.stringify({ term, epoch }), { mode: 0o600, flush: this.#syncs });
+    renameSync(`${this.#switching}.new`, this.#switching);
+  }
+
+  /** @returns whether the file is as the newest image left it: no machine has run on it */
+  isAsKept(): boolean {
+    if (!this.#isMarked()) return false;
+    const fd = openSync(this.path, 'r');
+    try {
+      return this.#sums.match(fd);
+    } finally {
+      closeSync(fd);
+    }
   }
 
   /** The storage has what was brought in, where that is wanted. */
@@ -128,25 +172,38 @@ export class RamBase {
   }
 
   /**
-   * Makes the file what it was at the newest image that an earlier process left.
-   * @returns that image; null where the file is another one than it changes, or may have lost something
+   * Makes the file what it was at the newest image that an earlier process left; where a machine may run on it, looks only.
+   * @returns that image; null where the file is another one than it changes, may have lost something, or a machine has run on it
    */
   recover(image: StoredImage): StoredImage | null {
     const { follows, deviceBytes } = withDelta(image.path, ({ header }) => header);
-    if (follows !== null && !this.#isMarked()) return null;
-    this.apply(image.path);
-    this.#writeMark();
-    return { ...image, devices: { start: DELTA_HEADER_BYTES, bytes: deviceBytes } };
+    const mayBeSwitched = this.#mayBeSwitched(image);
+    if (mayBeSwitched) {
+      if (!this.isAsKept()) return null;
+    } else {
+      if (follows !== null && !this.#isMarked()) return null;
+      this.apply(image.path);
+      this.#writeMark();
+    }
+    return { ...image, devices: { start: DELTA_HEADER_BYTES, bytes: deviceBytes }, mayBeSwitched };
   }
 
   /** The file is no checkpoint any more. */
   forget(): void {
-    rmSync(this.#mark, { force: true });
+    this.#unsummed = null;
+    for (const path of [this.#mark, this.#switching]) rmSync(path, { force: true });
+    this.#sums.forget();
+  }
+
+  #mayBeSwitched({ term, epoch }: Checkpoint): boolean {
+    if (!existsSync(this.#switching)) return false;
+    const mark = parsed<Checkpoint>(readFileSync(this.#switching, 'utf8'));
+    return mark?.term === term && mark.epoch === epoch;
   }
 
   #isMarked(): boolean {
     if (!existsSync(this.#mark) || !existsSync(this.path)) return false;
-    const was = markOf(readFileSync(this.#mark, 'utf8'));
+    const was = parsed<Mark>(readFileSync(this.#mark, 'utf8'));
     if (was === null) return false;
     const is = this.#identity();
     return was.inode === is.inode && was.bornNs === is.bornNs && (was.isSynced || was.boot === is.boot);
@@ -165,9 +222,9 @@ export class RamBase {
 }
 
 /** @returns null for one that was cut short */
-function markOf(text: string): Mark | null {
+function parsed<T>(text: string): T | null {
   try {
-    return JSON.parse(text) as Mark;
+    return JSON.parse(text) as T;
   } catch {
     return null;
   }

@@ -119,6 +119,8 @@ export interface StandbyStatus {
   /** The QMP socket of the machine. */
   readonly qmp: string;
   readonly disks: readonly DiskSummary[];
+  /** Images are of what has changed in memory; see delta-image.ts. Older standbys do not say. */
+  readonly keepsChanges?: boolean;
   /** What went wrong last, for people. */
   readonly trouble: string | null;
 }

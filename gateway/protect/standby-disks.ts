@@ -139,8 +139,8 @@ export class StandbyDisks {
   }
 
   /**
-   * The VM goes on here: its images become what they were at the checkpoint, and belong to the machine. May be asked again, also by a
-   * later process.
+   * The VM goes on here: its images become what they were at the checkpoint, and belong to the machine. Nothing is served any more: the
+   * address is free for whoever keeps the VM's disks next. May be asked again, also by a later process.
    * @throws Error where a disk cannot go there; then none has
    */
   async handOver(checkpoint: Checkpoint): Promise<void> {
@@ -154,6 +154,7 @@ export class StandbyDisks {
       if (disk.status.term === checkpoint.term) await disk.rollback(checkpoint.term, checkpoint.epoch);
       await disk.handOver();
     });
+    await this.#server.close();
     this.#handedOver = checkpoint;
   }
 

@@ -2,8 +2,9 @@ import { rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { LineReader } from '../host/line-reader.ts';
 import { encodeError, encodeResult, RequestError, RPC } from '../host/protocol.ts';
-import type { Driver, Standby } from './standby.ts';
+import type { Standby } from './standby.ts';
 import { decodeStandbyRequest, type StandbyRequest } from './standby-api.ts';
+import type { Driver } from './standby-options.ts';
 import { type OpenTls, openTls, type StandbyTls } from './standby-tls.ts';
 
 const MAX_LINE_BYTES = 65_536;

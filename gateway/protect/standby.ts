@@ -1,8 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { KnownAddress } from '../host/api.ts';
 import { RequestError, RPC } from '../host/protocol.ts';
-import { type ImageStore, TornImageError } from './image-store.ts';
-import type { PortSwitch } from './port-switch.ts';
+import { failOver } from './failover.ts';
+import { TornImageError } from './image-store.ts';
 import type {
   Checkpoint,
   DiskPlace,
@@ -13,40 +12,7 @@ import type {
   StandbyStatus,
 } from './standby-api.ts';
 import type { StandbyDisks } from './standby-disks.ts';
-import type { StandbyMachine } from './standby-machine.ts';
-
-export interface StandbyOptions {
-  readonly vm: string;
-  readonly store: ImageStore;
-  /** Null: the VM has no disk, or one that both machines share. */
-  readonly disks: StandbyDisks | null;
-  readonly machine: Machine;
-  readonly ports: PortSwitch;
-  /** Once it goes on here its frames pass, although nobody protects it; else control frames wait until somebody does. */
-  readonly goesOnUnprotected: boolean;
-  /** How long the driver may say nothing, or be away, before its machine is taken for dead; 0: for ever, until somebody says so. */
-  readonly silenceMs: number;
-  /** Makes sure that the machine is dead; rejects where it cannot. Null: nothing here can. */
-  readonly fence: (() => Promise<void>) | null;
-  readonly onEvent: (event: StandbyEvent) => void;
-}
-
-/** Where the VM goes on. */
-export type Machine = Pick<StandbyMachine, 'state' | 'pid' | 'qmp' | 'onExit' | 'load' | 'run' | 'stop'>;
-
-export type StandbyEvent =
-  | { readonly event: 'driver'; readonly is: 'there' | 'away' | 'replaced'; readonly term?: number }
-  | ({ readonly event: 'image'; readonly bytes: number } & Checkpoint)
-  | { readonly event: 'state'; readonly state: StandbyState; readonly why: string }
-  /** The machine here has ended. `wasVm`: the VM was on it. */
-  | { readonly event: 'machine'; readonly why: string; readonly wasVm: boolean }
-  | ({ readonly event: 'failover' } & FailoverReport);
-
-/** A connection of a driver. */
-export interface Driver {
-  /** Another one has taken its place, or it is fenced. */
-  hangUp(): void;
-}
+import type { Driver, StandbyOptions } from './standby-options.ts';
 
 /** How often silence is looked for, in parts of it. */
 const LOOKS = 10;
@@ -88,6 +54,7 @@ export class Standby {
       pid: machine.pid,
       qmp: machine.qmp,
       disks: this.#options.disks?.status ?? [],
+      keepsChanges: store.keepsChanges,
       trouble: this.#trouble,
     };
   }
@@ -168,6 +135,8 @@ export class Standby {
     this.#trouble = null;
     if (this.#state === 'waiting') this.#become('ready', 'there is an image');
     this.#options.onEvent({ event: 'image', ...checkpoint, bytes });
+    // The driver gets its answer first.
+    setImmediate(() => this.#settle());
   }
 
   /** @throws RequestError `not-the-driver`, `no-disks` */
@@ -231,9 +200,7 @@ export class Standby {
   }
 
   async #goOn(why: string, isDead: boolean): Promise<FailoverReport> {
-    const { store, disks, machine, ports, onEvent } = this.#options;
-    const startedAt = performance.now();
-    const since = () => Math.round(performance.now() - startedAt);
+    const { store, onEvent } = this.#options;
     const image = store.newest;
     if (image === null) {
       // Whoever is protected next finds this standby as it was.
@@ -245,29 +212,9 @@ export class Standby {
     this.#driver?.hangUp();
     this.#driver = null;
     store.abandon();
-    let disksMs = 0;
-    let loadedMs = 0;
     try {
-      const fenced = this.#fence(isDead);
-      // A machine that has loaded its image takes the disks as they are then.
-      const ready = disks === null ? Promise.resolve() : fenced.then(() => disks.handOver(checkpointOf(image)));
-      const loaded = ready.then(() => {
-        disksMs = since();
-        store.prepare();
-        return machine.load(image.path, disks?.images ?? [], image.devices);
-      });
-      await Promise.all([loaded.then(() => (loadedMs = since())), fenced]);
-      const {
-        term: newTerm,
-        discardedFrames,
-        releasedFrames,
-      } = await ports.switch(checkpointOf(image), this.#addresses);
-      const switchedMs = since();
-      if (this.#options.goesOnUnprotected) await ports.unprotect(newTerm);
-      store.handOver();
-      await machine.run();
-      const times = { disksMs, loadedMs, switchedMs, runningMs: since() };
-      const report = { ...checkpointOf(image), newTerm, discardedFrames, releasedFrames, why, ...times };
+      const last = { isDead, heardAt: this.#heardAt, ...this.#lease, addresses: this.#addresses };
+      const report = await failOver(this.#options, image, last, why);
       this.#become('active', why);
       onEvent({ event: 'failover', ...report });
       return report;
@@ -276,14 +223,13 @@ export class Standby {
     }
   }
 
-  /** Resolves when the machine cannot be heard any more. */
-  async #fence(isDead: boolean): Promise<void> {
-    const { fence, ports } = this.#options;
-    if (fence !== null) await fence();
-    if (isDead || fence !== null || ports.fences || this.#heardAt === null) return;
-    const { patienceMs, leaseMs } = this.#lease;
-    if (leaseMs === 0) throw new Error('its machine may live, and its gateway lets data pass without end: fence it');
-    await sleep(Math.max(0, this.#heardAt + patienceMs + leaseMs - performance.now()));
+  #settle(): void {
+    try {
+      this.#options.store.settle();
+    } catch (error) {
+      // The next image fails by it, too.
+      this.#trouble = (error as Error).message;
+    }
   }
 
   #lookForSilence(): void {

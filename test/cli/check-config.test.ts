@@ -34,6 +34,15 @@ describe('check --config', () => {
     ]);
   });
 
+  it('tells which certificate is missing, as run would, exit 1', async () => {
+    const access = '{ host1: { role: epochs, vms: [vm0] } }';
+    const top = `listen:\n  - { tls: '127.0.0.1:0', cert: none.pem, key: key.pem, ca: ca.pem, clients: ${access} }\n`;
+    const path = config('tls.yaml', ['good.rules'], top);
+    const { code, stdout } = await holdfast(['check', '--config', path]);
+    const missing = `${path}:3:12: ${folder.path('none.pem')}: cannot be read: there is no such file`;
+    expect([code, stdout]).toEqual([1, `${missing}\n${path}: 1 VM, 1 rule file, 1 error, 0 warnings\n`]);
+  });
+
   it('tells warnings of rules, exit 0', async () => {
     const path = config('doubtful.yaml', ['doubtful.rules']);
     const { code, stdout } = await holdfast(['check', '--config', path]);

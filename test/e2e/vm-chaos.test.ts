@@ -3,36 +3,20 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
-import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { allAnswered, answered, committed } from '../support/answers.ts';
-import type { CountingClient } from '../support/counting-client.ts';
-import { bootedGuest, noGuestReason } from '../support/guest.ts';
-import { noNetnsReason } from '../support/netns.ts';
+import { expect, test } from 'vitest';
+import { allAnswered, answered, committed, PATIENCE_MS } from '../support/answers.ts';
 import { Random } from '../support/random.ts';
 import { runs } from '../support/runs.ts';
-import { VmScene } from '../support/vm-scene.ts';
+import type { VmScene } from '../support/vm-scene.ts';
+import { VmTest } from '../support/vm-test.ts';
 
 const seed = Number(process.env.HOLDFAST_SEED ?? 1);
 const MINUTE_MS = 60_000;
-const PATIENCE_MS = 40_000;
 
-let reason: string | null;
-let booted: string;
-let scene: VmScene;
-let client: CountingClient | null;
+/** Nobody takes a machine for dead here that is only not heard: a test on a busy computer could not tell. */
+const SCENE = { rules: 'hold-all', standbyFlags: ['--silence', '10m'] } as const;
 
-beforeAll(async () => {
-  reason = noNetnsReason('sysctl') ?? noGuestReason();
-  if (reason === null) booted = await bootedGuest();
-}, 8 * MINUTE_MS);
-beforeEach(({ skip }) => {
-  skip(reason !== null, reason ?? '');
-  client = null;
-});
-afterEach(async () => {
-  client?.close();
-  await scene?.delete();
-}, MINUTE_MS);
+const vm = new VmTest();
 
 /** Every image that has a name is what the name says. @returns how many there are */
 function wholeImages(folder: string): number {
@@ -46,7 +30,7 @@ function wholeImages(folder: string): number {
 }
 
 /** Waits until the VM goes on at its standby; whom nobody has told of the machine's death, or who could not, is told to. */
-async function movedOn(isNobodyThere: boolean): Promise<void> {
+async function movedOn(scene: VmScene, isNobodyThere: boolean): Promise<void> {
   const end = performance.now() + PATIENCE_MS;
   for (;;) {
     const { state, trouble } = await scene.askStandby((link) => link.call('status', {}));
@@ -80,13 +64,10 @@ test(
   `driver, gateway, standby and machine die alone and together, at any moment (seed ${seed})`,
   async () => {
     const random = new Random(seed);
-    // Nobody takes a machine for dead here that is only not heard: a test on a busy computer could not tell.
-    scene = new VmScene({ rules: 'hold-all', standbyFlags: ['--silence', '10m'] });
-    await scene.start(booted);
+    const scene = await vm.started(SCENE);
     let driver = scene.protectByCommand('--lease', '30s');
     await committed(driver, 1, 'at first');
-    client = await scene.counting();
-    client.start();
+    const client = await vm.counting();
     const told: string[] = [];
     let queue: Part[][] = [];
     for (let i = 0; i < runs(8); i++) {
@@ -108,7 +89,7 @@ test(
       if (dying.includes('standby')) expect(wholeImages(images), when).toBeGreaterThan(0);
       for (const part of shuffled(dying, random)) {
         if (part === 'gateway') {
-          scene.gateway = scene.startGateway(0);
+          scene.gateway = scene.startGateway(scene.place);
           // Without its machine it is not ready before the VM has gone on elsewhere.
           if (!dying.includes('machine')) await scene.gateway.says('ready');
         }
@@ -125,7 +106,7 @@ test(
       }
       if (dying.includes('machine') || isMachineLast) {
         const hasDriver = isMachineLast || !dying.includes('driver');
-        await movedOn(!hasDriver || dying.includes('standby'));
+        await movedOn(scene, !hasDriver || dying.includes('standby'));
         if (hasDriver) expect(await driver.ended, when).toBe(1);
         expect(client.violation, when).toBeNull();
         await scene.startStandby();
@@ -136,12 +117,13 @@ test(
     await answered(client, 100, 'in the end');
     await allAnswered(client);
     console.log(`${told.length} times (seed ${seed}): ${told.join('; ')}; ${client.answers} answers`);
+    await vm.keep();
   },
   20 * MINUTE_MS,
 );
 
 /** What a person does about a VM whose standby died while it went on: what the next one says of it decides. @returns what it was */
-async function rescued(): Promise<string> {
+async function rescued(scene: VmScene): Promise<string> {
   const next = scene.place + 1;
   await scene.startStandby();
   const status = () => scene.askStandby((link) => link.call('status', {}));
@@ -152,7 +134,7 @@ async function rescued(): Promise<string> {
     ({ machine, trouble, image } = await status());
   }
   if (machine === 'warm') {
-    await movedOn(true);
+    await movedOn(scene, true);
     await scene.startStandby();
     return 'the next one went on';
   }
@@ -164,7 +146,7 @@ async function rescued(): Promise<string> {
   if (found === 'paused' && !isSwitched) {
     // It has loaded the image, and nobody has heard of it.
     await scene.tellMachine('quit', next).catch(() => {});
-    await movedOn(true);
+    await movedOn(scene, true);
     await scene.startStandby();
     return 'its machine had loaded';
   }
@@ -179,17 +161,12 @@ test(
   `a standby that dies while the VM goes on there leaves what a person can go on with (seed ${seed})`,
   async () => {
     const random = new Random(seed);
-    scene = new VmScene({ rules: 'hold-all', standbyFlags: ['--silence', '10m'] });
-    await scene.start(booted);
+    const scene = await vm.started(SCENE);
     const told: string[] = [];
     for (let i = 0; i < runs(3); i++) {
       const driver = scene.protectByCommand('--lease', '30s');
       await committed(driver, 1, 'at first');
-      if (client === null) {
-        client = await scene.counting();
-        client.start();
-      }
-      await answered(client, 50, `before death ${i + 1}`);
+      await answered(vm.client ?? (await vm.counting()), 50, `before death ${i + 1}`);
       const isSwitched = scene.gatewayDoes('failover');
       isSwitched.catch(() => {});
       scene.killMachine();
@@ -200,13 +177,14 @@ test(
       }
       await scene.standby.kill();
       expect(wholeImages(scene.path(`images${scene.place + 1}`))).toBeGreaterThan(0);
-      told.push(await rescued());
+      told.push(await rescued(scene));
       expect(await driver.ended).toBe(1);
     }
     await committed(scene.protectByCommand('--lease', '30s'), 1, 'in the end');
-    await answered(client!, 100, 'in the end');
-    await allAnswered(client!);
+    await answered(vm.client!, 100, 'in the end');
+    await allAnswered(vm.client!);
     console.log(`${told.length} times (seed ${seed}): ${told.join('; ')}`);
+    await vm.keep();
   },
   10 * MINUTE_MS,
 );
@@ -214,18 +192,16 @@ test(
 test(
   'a gateway that comes back after its standby has given up is asked once more',
   async () => {
-    scene = new VmScene({ rules: 'hold-all', standbyFlags: ['--silence', '10m'] });
-    await scene.start(booted);
+    const scene = await vm.started(SCENE);
     const driver = scene.protectByCommand('--lease', '30s');
     await committed(driver, 1, 'at first');
-    client = await scene.counting();
-    client.start();
+    const client = await vm.counting();
     await answered(client, 50, 'before');
     await scene.gateway.kill();
     scene.killMachine();
     await scene.standby.says('"state":"failed"');
-    scene.gateway = scene.startGateway(0);
-    await movedOn(true);
+    scene.gateway = scene.startGateway(scene.place);
+    await movedOn(scene, true);
     await scene.startStandby();
     await committed(scene.protectByCommand('--lease', '30s'), 1, 'in the end');
     await answered(client, 100, 'in the end');

@@ -33,7 +33,7 @@ let plainServer: ChildProcess | null;
 
 beforeAll(async () => {
   reason = noNetnsReason('sysctl') ?? noGuestReason() ?? withoutPrograms('qemu-nbd', 'openssl');
-  if (reason === null) booted = await bootedGuest(true);
+  if (reason === null) booted = await bootedGuest(1);
 }, 8 * MINUTE_MS);
 beforeEach(({ skip }) => {
   skip(reason !== null, reason ?? '');
@@ -48,7 +48,7 @@ afterEach(async () => {
 
 async function started(options: Partial<VmSceneOptions> = {}): Promise<void> {
   scene = new VmScene({ rules: 'hold-all', disk: 'mirrored', ...options });
-  await scene.start(booted);
+  await scene.start(options.hasSecondDisk === true ? await bootedGuest(2) : booted);
 }
 
 async function recording(name: string): Promise<RecordingClient> {
@@ -78,13 +78,15 @@ async function checked(client: RecordingClient): Promise<DiskCheck> {
   return client.check();
 }
 
-/** What the client was told of is in the image that the VM has now, as seen from outside. */
-function expectOnDisk(client: RecordingClient, upTo: number): void {
-  const bytes = readFileSync(scene.path(`disk${scene.place}`));
-  for (let number = client.last - client.told.length + 1; number <= upTo; number++) {
-    const wanted = `record ${number} ${client.wordOf(number)}\n`;
-    const at = number * VM_DISK.recordBytes;
-    expect(bytes.toString('latin1', at, at + wanted.length)).toBe(wanted);
+/** What the client was told of is in the images of a place, by default of the VM's, as seen from outside. */
+function expectOnDisk(client: RecordingClient, upTo: number, place = scene.place): void {
+  for (const name of scene.disks) {
+    const bytes = readFileSync(scene.disk(place, name));
+    for (let number = client.last - client.told.length + 1; number <= upTo; number++) {
+      const wanted = `record ${number} ${client.wordOf(number)}\n`;
+      const at = number * VM_DISK.recordBytes;
+      expect(bytes.toString('latin1', at, at + wanted.length), `on disk ${name}`).toBe(wanted);
+    }
   }
 }
 
@@ -112,7 +114,7 @@ async function someMoment(random: Random): Promise<string> {
 
 /** @returns how many records are on a place's disk, one behind the other */
 function recordsOn(place: number): number {
-  const bytes = readFileSync(scene.path(`disk${place}`));
+  const bytes = readFileSync(scene.disk(place));
   let count = 0;
   while (bytes[(count + 1) * VM_DISK.recordBytes] !== 0) count++;
   return count;
@@ -141,10 +143,10 @@ async function expectToGoOn(client: RecordingClient): Promise<void> {
 }
 
 test(
-  `after every failover the disk holds what a client was told of, and memory and disk agree (seed ${seed})`,
+  `after every failover both disks hold what a client was told of, and memory and disks agree (seed ${seed})`,
   async () => {
     const random = new Random(seed);
-    const client = await protectedDisk();
+    const client = await protectedDisk({ hasSecondDisk: true });
     const times: string[] = [];
     for (let i = 0; i < runs(10); i++) {
       await moreRecords(client);
@@ -169,7 +171,7 @@ test(
 /** Mirrors the machine's disk to the next place's, with a plain server that knows no checkpoints. */
 async function mirrorPlainly(): Promise<void> {
   const socket = scene.path(`plain${scene.place + 1}`);
-  const image = scene.path(`disk${scene.place + 1}`);
+  const image = scene.disk(scene.place + 1);
   plainServer = spawn('qemu-nbd', ['-f', 'raw', '-k', socket, '-x', 'plain', '--persistent', image], {
     stdio: 'ignore',
   });
@@ -223,7 +225,20 @@ test(
 test(
   "a standby that dies leaves the machine's own disk as it is, and protection comes back with another standby",
   async () => {
-    const client = await protectedDisk();
+    /** What the standby could go back to when a term began, with which output passes. */
+    const images: unknown[] = [];
+    await started();
+    scene.protect({ pace: PACE }, (host) => {
+      const vm = host.vm('vm0');
+      const start = vm.start.bind(vm);
+      vm.start = async (options) => {
+        images.push((await scene.askStandby((link) => link.call('status', {}))).image);
+        return start(options);
+      };
+      return vm;
+    });
+    await scene.commits(1);
+    const client = await recording('one');
     await moreRecords(client);
     expectWhole(client, await checked(client), 'before');
     await scene.standby.kill();
@@ -236,6 +251,15 @@ test(
     await scene.startStandby();
     await scene.commits(1);
     expect(scene.driver!.status.term, 'a new copy is of a new term').toBeGreaterThan(1);
+    expect(images, 'no way back behind output that passes').toEqual(images.map(() => null));
+    await moreRecords(client);
+    // And again, with a write under way.
+    await scene.standby.kill();
+    await until(() => scene.driver!.status.state === 'degraded', 'the driver to notice', PATIENCE_MS);
+    const written = recordsOn(0);
+    await until(() => recordsOn(0) > written, 'the disk to go on', PATIENCE_MS);
+    await scene.startStandby();
+    await scene.commits(1);
     await moreRecords(client);
     await expectToGoOn(client);
   },
@@ -257,6 +281,61 @@ test(
     await scene.commits(1);
     await moreRecords(client);
     await expectToGoOn(client);
+  },
+  6 * MINUTE_MS,
+);
+
+test(
+  'a standby that says nothing any more while no driver runs keeps the guest from writing until the next driver comes',
+  async () => {
+    await started({ standbyFlags: ['--silence', '10m'] });
+    const flags = ['--disk', VM_DISK.name, '--interval', '2s'];
+    let driver = scene.protectByCommand(...flags, '--patience', '1m');
+    await committed(driver, 1);
+    const client = await recording('one');
+    await moreRecords(client, 1);
+    scene.standby.child.kill('SIGSTOP');
+    // By then the driver has begun the next checkpoint, and waits.
+    await sleep(3000);
+    await driver.kill();
+    const waiting = recordsOn(0);
+    await sleep(500);
+    expect(recordsOn(0), 'a write waits for the standby').toBe(waiting);
+    driver = scene.protectByCommand(...flags, '--patience', '2s');
+    await until(() => recordsOn(0) > waiting + 1, 'the disk to go on', PATIENCE_MS);
+    scene.standby.child.kill('SIGCONT');
+    await committed(driver, 1);
+    await moreRecords(client);
+  },
+  6 * MINUTE_MS,
+);
+
+test(
+  'where memory is copied live, the disk is at the pause that ended the copy, and holds what a client was told of',
+  async () => {
+    await started({ standbyFlags: ['--silence', '10m'] });
+    const mirrors = scene.mirrors();
+    const seal = mirrors.seal.bind(mirrors);
+    /** By epoch: what the machine's own disk had when it was sealed, and what the machine did. */
+    const sealed = new Map<number, { readonly records: number; readonly status: string }>();
+    mirrors.seal = async (qmp, link, checkpoint) => {
+      await seal(qmp, link, checkpoint);
+      const records = recordsOn(0);
+      sealed.set(checkpoint.epoch, { records, status: await scene.machineStatus() });
+    };
+    scene.protect({ pace: PACE, isLive: true, disk: mirrors });
+    await scene.commits(1);
+    const client = await recording('one');
+    await moreRecords(client, 3 * SOME);
+    // Without a gateway the machine there loads its image, but does not run: nothing is written that was not when this one was paused.
+    await scene.gateway.kill();
+    scene.killMachine();
+    await scene.standby.says('"state":"failed"');
+    const { image } = await scene.askStandby((link) => link.call('status', {}));
+    const { records, status } = sealed.get(image!.epoch)!;
+    expect(['finish-migrate', 'postmigrate'], 'paused by QEMU itself, at the end of its copy').toContain(status);
+    expect(recordsOn(1)).toBe(records);
+    expectOnDisk(client, client.last, 1);
   },
   6 * MINUTE_MS,
 );

@@ -1,95 +1,41 @@
 /** A VM in QEMU dies by SIGKILL under a client's eyes, and the client must not be able to tell. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { HostClient } from '../../gateway/host/client.ts';
 import { VmClient } from '../../gateway/host/vm-client.ts';
 import { QmpClient } from '../../gateway/protect/qmp.ts';
+import { allAnswered, answered, PATIENCE_MS } from '../support/answers.ts';
 import type { CountingClient } from '../support/counting-client.ts';
-import { bootedGuest, noGuestReason } from '../support/guest.ts';
-import { noNetnsReason, until } from '../support/netns.ts';
+import { until } from '../support/netns.ts';
 import { Random } from '../support/random.ts';
 import { runs } from '../support/runs.ts';
-import { VmScene, type VmSceneOptions } from '../support/vm-scene.ts';
+import { someMoment } from '../support/some-moment.ts';
+import type { VmScene } from '../support/vm-scene.ts';
+import { VmTest } from '../support/vm-test.ts';
 
 const seed = Number(process.env.HOLDFAST_SEED ?? 1);
 const MINUTE_MS = 60_000;
 /** Answers that a client waits for before and after a failover. */
 const SOME = 200;
-const PATIENCE_MS = 40_000;
 /** A client that has got nothing for so long gets nothing any more. */
 const STUCK_MS = 8000;
+const ONE_GATEWAY = { rules: 'hold-all' } as const;
+const TWO_GATEWAYS = { rules: 'hold-all', takesOver: true, standbyFlags: ['--unprotected'] } as const;
 
-let reason: string | null;
-let booted: string;
-let scene: VmScene;
-let client: CountingClient | null;
-
-beforeAll(async () => {
-  reason = noNetnsReason('sysctl') ?? noGuestReason();
-  if (reason === null) booted = await bootedGuest();
-}, 8 * MINUTE_MS);
-beforeEach(({ skip }) => {
-  skip(reason !== null, reason ?? '');
-  client = null;
-});
-afterEach(async () => {
-  client?.close();
-  await scene?.delete();
-}, MINUTE_MS);
-
-async function started(options: VmSceneOptions): Promise<VmScene> {
-  scene = new VmScene(options);
-  await scene.start(booted);
-  return scene;
-}
-
-/** The client gets more answers, unless it sees what cannot be. */
-async function moreAnswers(of: CountingClient, patienceMs = PATIENCE_MS): Promise<void> {
-  const from = of.answers;
-  await until(() => of.violation !== null || of.answers >= from + SOME, 'answers', patienceMs);
-}
-
-/** Every request is answered, each number once. */
-async function expectConsistent(of: CountingClient): Promise<void> {
-  of.pause();
-  await until(() => of.violation !== null || of.answers >= of.sent, 'the last answers', PATIENCE_MS).catch(() => {});
-  expect(of.violation).toBeNull();
-  expect(of.answers).toBe(of.sent);
-}
-
-/** Waits for a moment in the driver's work, by seed: any, or those where it hurts most. @returns which */
-async function someMoment(random: Random): Promise<string> {
-  switch (random.below(4)) {
-    case 0:
-      await scene.sealed();
-      return 'when an epoch was sealed';
-    case 1:
-      await scene.says('sealed');
-      return 'when its image was on its way';
-    case 2:
-      await scene.says('committed');
-      return 'right after a commit';
-    default:
-      await sleep(random.below(700));
-      return 'at some moment';
-  }
-}
+const vm = new VmTest();
 
 test(
   `one TCP connection at 1 kHz survives the death of the VM's machine, again and again (seed ${seed})`,
   async () => {
     const random = new Random(seed);
-    await started({ rules: 'hold-all' });
+    const scene = await vm.started(ONE_GATEWAY);
     const times: number[] = [];
     for (let i = 0; i < runs(10); i++) {
       scene.protect();
       await scene.commits(1);
-      if (client === null) {
-        client = await scene.counting();
-        client.start();
-      }
-      await moreAnswers(client);
-      const moment = await someMoment(random);
+      const client = vm.client ?? (await vm.counting());
+      await answered(client, SOME);
+      const moment = await someMoment(scene, random);
       scene.killMachine();
       const { runningMs } = await scene.moved();
       times.push(runningMs);
@@ -98,44 +44,21 @@ test(
       await scene.startStandby();
     }
     scene.protect();
-    await moreAnswers(client!);
-    await expectConsistent(client!);
+    await answered(vm.client!, SOME);
+    await allAnswered(vm.client!);
     console.log(
-      `${times.length} failovers, ${client!.answers} answers; from the driver's word to a running VM: ${times.join(', ')} ms`,
+      `${times.length} failovers, ${vm.client!.answers} answers; from the driver's word to a running VM: ${times.join(', ')} ms`,
     );
+    await vm.keep();
   },
   12 * MINUTE_MS,
 );
 
-test(
-  `the gateway dies together with the VM's machine, and that of the other host takes over, to and fro (seed ${seed})`,
-  async () => {
-    const random = new Random(seed);
-    const gaps: number[] = [];
-    await started({ rules: 'hold-all', takesOver: true, standbyFlags: ['--unprotected'] });
-    for (let i = 0; i < runs(10); i++) {
-      scene.protect();
-      await scene.commits(1);
-      if (client === null) {
-        client = await scene.counting();
-        client.start();
-      }
-      await moreAnswers(client);
-      const moment = await someMoment(random);
-      scene.gateway.child.kill('SIGKILL');
-      scene.killMachine();
-      const killedAt = performance.now();
-      await scene.moved();
-      await moreAnswers(client);
-      expect(client.violation, `takeover ${i + 1}, killed ${moment}`).toBeNull();
-      gaps.push(client.gapSince(killedAt));
-      await scene.tookOver();
-    }
-    await expectConsistent(client!);
-    console.log(`after the gateway's death, too, the client waited ${gaps.map(Math.round).join(', ')} ms`);
-  },
-  12 * MINUTE_MS,
-);
+/** The client gets more answers, unless it sees what cannot be. */
+async function moreAnswers(of: CountingClient, patienceMs = PATIENCE_MS): Promise<void> {
+  const from = of.answers;
+  await until(() => of.violation !== null || of.answers >= from + SOME, 'answers', patienceMs);
+}
 
 /**
  * A control: the same failovers with one thing wrong must be noticed by the client.
@@ -143,6 +66,7 @@ test(
  * @returns after how many failovers it was; null: it was not
  */
 async function noticed(
+  scene: VmScene,
   most: number,
   protect: () => Promise<void> | void,
   kill: () => Promise<void>,
@@ -150,17 +74,13 @@ async function noticed(
   for (let i = 1; i <= most; i++) {
     await protect();
     await scene.commits(1);
-    if (client === null) {
-      client = await scene.counting();
-      client.start();
-    }
-    await moreAnswers(client);
+    const seen = vm.client ?? (await vm.counting());
+    await moreAnswers(seen);
     await kill();
     await scene.moved();
     await scene.startStandby();
     scene.protect();
     await scene.commits(2);
-    const seen = client;
     await moreAnswers(seen, STUCK_MS).catch(() => {
       seen.violation = 'no answer any more';
     });
@@ -170,71 +90,6 @@ async function noticed(
   }
   return null;
 }
-
-test(
-  'control: where nothing is held, the client notices',
-  async () => {
-    await started({ rules: 'outbound { default pass }' });
-    const kill = async () => {
-      await scene.says('committed');
-      await sleep(30);
-      scene.killMachine();
-    };
-    expect(await noticed(5, () => scene.protect(), kill)).not.toBeNull();
-    console.log(`nothing held: ${client!.violation}`);
-  },
-  6 * MINUTE_MS,
-);
-
-/** Releases frames before the checkpoint that contains them is on the standby. */
-class Hasty extends VmClient {
-  override async seal() {
-    const sealed = await super.seal();
-    await super.commit(sealed.epoch);
-    return sealed;
-  }
-}
-const hasty = (host: HostClient) => new Hasty(host, 'vm0');
-
-test(
-  'control: where frames are released on seal instead of commit, there is no way back, and the gateway says so',
-  async () => {
-    await started({ rules: 'hold-all' });
-    scene.protect({}, hasty);
-    await scene.commits(1);
-    await scene.sealed();
-    scene.killMachine();
-    await scene.standby.says('"state":"failed"');
-    expect(scene.standby.stdout).toContain('output beyond epoch');
-  },
-  4 * MINUTE_MS,
-);
-
-test(
-  'control: where frames are released on seal instead of commit and another gateway cannot know, the client notices',
-  async () => {
-    for (let i = 0; i < 5 && client?.violation == null; i++) {
-      client?.close();
-      await scene?.delete();
-      await started({ rules: 'hold-all', takesOver: true, standbyFlags: ['--unprotected'] });
-      scene.protect({}, hasty);
-      await scene.commits(1);
-      const now = await scene.counting();
-      client = now;
-      now.start();
-      await moreAnswers(now);
-      await scene.sealed();
-      scene.killMachine();
-      await scene.moved();
-      await moreAnswers(now, STUCK_MS).catch(() => {
-        now.violation = 'no answer any more';
-      });
-    }
-    expect(client!.violation).not.toBeNull();
-    console.log(`released on seal: ${client!.violation}`);
-  },
-  8 * MINUTE_MS,
-);
 
 test(
   'control: where an epoch is sealed 2 ms after the VM goes on, the client notices',
@@ -253,7 +108,7 @@ test(
         return super.commit(epoch);
       }
     }
-    await started({ rules: 'hold-all' });
+    const scene = await vm.started(ONE_GATEWAY);
     const late = async () => {
       const eye = await QmpClient.connect(scene.path(`eye${scene.place}`));
       scene.protect({}, (host: HostClient) => {
@@ -270,8 +125,100 @@ test(
       await scene.says('committed');
       scene.killMachine();
     };
-    expect(await noticed(10, late, kill)).not.toBeNull();
-    console.log(`sealed late: ${client!.violation}`);
+    expect(await noticed(scene, 10, late, kill)).not.toBeNull();
+    console.log(`sealed late: ${vm.client!.violation}`);
+    await vm.keep();
   },
   8 * MINUTE_MS,
+);
+
+/** Releases frames before the checkpoint that contains them is on the standby. */
+class Hasty extends VmClient {
+  override async seal() {
+    const sealed = await super.seal();
+    await super.commit(sealed.epoch);
+    return sealed;
+  }
+}
+const hasty = (host: HostClient) => new Hasty(host, 'vm0');
+
+test(
+  'control: where frames are released on seal instead of commit, there is no way back, and the gateway says so',
+  async () => {
+    const scene = await vm.started(ONE_GATEWAY);
+    scene.protect({}, hasty);
+    await scene.commits(1);
+    await scene.sealed();
+    scene.killMachine();
+    await scene.standby.says('"state":"failed"');
+    expect(scene.standby.stdout).toContain('output beyond epoch');
+  },
+  4 * MINUTE_MS,
+);
+
+test(
+  `the gateway dies together with the VM's machine, and that of the other host takes over, to and fro (seed ${seed})`,
+  async () => {
+    const random = new Random(seed);
+    const gaps: number[] = [];
+    const scene = await vm.started(TWO_GATEWAYS);
+    for (let i = 0; i < runs(10); i++) {
+      scene.protect();
+      await scene.commits(1);
+      const client = vm.client ?? (await vm.counting());
+      await answered(client, SOME);
+      const moment = await someMoment(scene, random);
+      scene.gateway.child.kill('SIGKILL');
+      scene.killMachine();
+      const killedAt = performance.now();
+      await scene.moved();
+      await answered(client, SOME, `after takeover ${i + 1}, killed ${moment}`);
+      gaps.push(client.gapSince(killedAt));
+      await scene.tookOver();
+    }
+    await allAnswered(vm.client!);
+    console.log(`after the gateway's death, too, the client waited ${gaps.map(Math.round).join(', ')} ms`);
+    await vm.keep();
+  },
+  12 * MINUTE_MS,
+);
+
+test(
+  'control: where frames are released on seal instead of commit and another gateway cannot know, the client notices',
+  async () => {
+    let violation: string | null = null;
+    for (let i = 0; i < 5 && violation === null; i++) {
+      if (i > 0) await vm.end();
+      const scene = await vm.started(TWO_GATEWAYS);
+      scene.protect({}, hasty);
+      await scene.commits(1);
+      const client = await vm.counting();
+      await moreAnswers(client);
+      await scene.sealed();
+      scene.killMachine();
+      await scene.moved();
+      await moreAnswers(client, STUCK_MS).catch(() => {
+        client.violation = 'no answer any more';
+      });
+      violation = client.violation;
+    }
+    expect(violation).not.toBeNull();
+    console.log(`released on seal: ${violation}`);
+  },
+  8 * MINUTE_MS,
+);
+
+test(
+  'control: where nothing is held, the client notices',
+  async () => {
+    const scene = await vm.started({ rules: 'outbound { default pass }' });
+    const kill = async () => {
+      await scene.says('committed');
+      await sleep(30);
+      scene.killMachine();
+    };
+    expect(await noticed(scene, 5, () => scene.protect(), kill)).not.toBeNull();
+    console.log(`nothing held: ${vm.client!.violation}`);
+  },
+  6 * MINUTE_MS,
 );

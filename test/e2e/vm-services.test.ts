@@ -1,15 +1,16 @@
 /** What clients of a VM in QEMU see of its machine's death, by protocol: HTTP, UDP, ping and SIP, over IPv4 and IPv6, in a VLAN and without. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { AnswerHistory } from '../support/answer-history.ts';
-import { bootedGuest, noGuestReason, VM_GUEST } from '../support/guest.ts';
-import { noNetnsReason, until } from '../support/netns.ts';
+import { VM_GUEST } from '../support/guest.ts';
+import { until } from '../support/netns.ts';
 import { Random } from '../support/random.ts';
 import { runs } from '../support/runs.ts';
 import { type Family, HttpClient, PingClient, type ServiceClient, UdpClient } from '../support/service-clients.ts';
 import { SipCaller, type SipRun } from '../support/sip-caller.ts';
 import { addVlanTap } from '../support/vlan-tap.ts';
-import { VmScene } from '../support/vm-scene.ts';
+import type { VmScene } from '../support/vm-scene.ts';
+import { VmTest } from '../support/vm-test.ts';
 
 const seed = Number(process.env.HOLDFAST_SEED ?? 1);
 const MINUTE_MS = 60_000;
@@ -33,27 +34,18 @@ const COMBINATIONS = [
   { rules: 'default', vlan: VLAN },
 ] as const;
 
-let reason: string | null;
-let scene: VmScene;
+const vm = new VmTest('ping', 'sipp', 'gcc');
 let history: AnswerHistory;
 let clients: ServiceClient[];
 
-beforeAll(() => {
-  reason = noNetnsReason('sysctl', 'ping', 'sipp', 'gcc') ?? noGuestReason();
-}, 8 * MINUTE_MS);
-beforeEach(({ skip }) => {
-  skip(reason !== null, reason ?? '');
+beforeEach(() => {
   clients = [];
   history = new AnswerHistory();
 });
-afterEach(async () => {
-  await scene?.delete();
-}, MINUTE_MS);
 
 /** A VM under these rules, that is protected, and clients who ask it. */
-async function start(rules: string, vlan: number | null): Promise<void> {
-  const booted = await bootedGuest(false, vlan);
-  scene = new VmScene({ rules });
+async function start(rules: string, vlan: number | null): Promise<VmScene> {
+  const scene = await vm.started({ rules }, vlan);
   const { network } = scene;
   if (vlan !== null) {
     await addVlanTap(network, 'br0', 'vlan0', vlan, scene.folder);
@@ -65,16 +57,16 @@ async function start(rules: string, vlan: number | null): Promise<void> {
       network.run('ip', 'neigh', 'add', VM_GUEST[family], 'lladdr', VM_GUEST.mac, 'nud', 'permanent', 'dev', 'vlan0');
     }
   }
-  await scene.start(booted);
-  await protect();
+  await protect(scene);
   for (const family of FAMILIES) {
     clients.push(new HttpClient(network, family, history));
     clients.push(await UdpClient.open(network, family, history));
     clients.push(new PingClient(network, family, rules === 'hold-all'));
   }
+  return scene;
 }
 
-async function protect(): Promise<void> {
+async function protect(scene: VmScene): Promise<void> {
   scene.protect({ pace: PACE });
   await scene.commits(1);
 }
@@ -126,13 +118,13 @@ test.each(COMBINATIONS.slice(0, runs(2)).map((one) => ({ ...one, where: one.vlan
   `under $rules, in $where, every client goes on and none sees the guest go back (seed ${seed})`,
   async ({ rules, vlan }) => {
     const random = new Random(seed);
-    await start(rules, vlan);
+    const scene = await start(rules, vlan);
     const callers = FAMILIES.map((family) => new SipCaller(scene.network, family, ADDRESSES[family], scene.folder));
     const contacts = await Promise.all(callers.map((caller) => caller.register()));
     const deaths: number[] = [];
     const sipGaps: number[] = [];
+    await moreAnswers();
     for (let i = 0; i < runs(3); i++) {
-      await moreAnswers();
       const calls = await inCalls(callers);
       await sleep(random.below(300));
       const before = calls.map((call) => call.lines.length);
@@ -140,7 +132,7 @@ test.each(COMBINATIONS.slice(0, runs(2)).map((one) => ({ ...one, where: one.vlan
       scene.killMachine();
       await scene.moved();
       await scene.startStandby();
-      await protect();
+      await protect(scene);
       await moreAnswers();
       for (const [c, call] of calls.entries()) {
         const lines = await call.done();
@@ -174,14 +166,13 @@ test.each(COMBINATIONS.slice(0, runs(2)).map((one) => ({ ...one, where: one.vlan
 test(
   'control: where nothing is held, two clients are told the same number',
   async () => {
-    scene = new VmScene({ rules: 'outbound { default pass }' });
-    await scene.start(await bootedGuest());
+    const scene = await vm.started({ rules: 'outbound { default pass }' });
     clients = [
       await UdpClient.open(scene.network, 'ip4', history),
       await UdpClient.open(scene.network, 'ip6', history),
     ];
     for (let i = 0; i < 5 && history.violation === null; i++) {
-      await protect();
+      await protect(scene);
       await moreAnswers();
       await scene.says('committed');
       // What is asked and answered now is in no checkpoint.

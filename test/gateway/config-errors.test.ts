@@ -143,6 +143,13 @@ const WRONG: readonly (readonly [string, string, readonly string[]])[] = [
     ["h.yaml:6:15: port 'tap0' cannot push back, expected overflow: drop (only stream ports can make the VM wait)"],
   ],
   [
+    'an inside port that would take the addresses of the whole network',
+    withVm({}).replace('tap0', 'ip:tun0'),
+    [
+      "h.yaml:4:13: 'ip:tun0' cannot be an inside port, expected it outside (it answers ARP for every address, and would take all of the network’s)",
+    ],
+  ],
+  [
     'a VM without ports',
     'control: /c\nvms:\n  a: {}\n',
     [

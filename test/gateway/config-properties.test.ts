@@ -4,7 +4,7 @@ import { parseConfig } from '../../gateway/config-file.ts';
 import { formatConfigError } from '../../gateway/config-problem.ts';
 import { CONFIG_KEYS } from '../../gateway/config-schema.ts';
 import { SUPER_FRAME_BYTES } from '../../gateway/port/vnet-header.ts';
-import { vmSlabBytes } from '../../gateway/vm.ts';
+import { vmSlabBytes } from '../../gateway/vm-parts.ts';
 import { errorsOf, parsed, withVm } from '../support/config.ts';
 import { runs, SEED } from '../support/runs.ts';
 

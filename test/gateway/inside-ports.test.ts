@@ -106,6 +106,7 @@ describe('a failover is refused, and nothing changes', () => {
     ['with too many ports', 'tap2 tap3', 'bad-name'],
     ['with a device that must not be a port', 'enslaved', 'enslaved'],
     ['with the outside port', 'eth0', 'taken'],
+    ['with a port that answers for every address', 'ip:tun0', 'bad-name'],
     ['with the inside port by another way', 'tap:tap0', 'taken'],
   ])('%s', (_, inside, code) => {
     const scene = new Scene();

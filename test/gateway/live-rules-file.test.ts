@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { appendFileSync, mkdirSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { LiveRules } from '../../gateway/live-rules/live-rules.ts';
@@ -93,6 +94,18 @@ describe('the rule file that the configuration names', () => {
     rig.write('vm.rules', rulesOf(ONE, REST));
     await until(() => rules.fileTrouble === null);
     expect(rules.generation.number).toBe(1);
+    rig.write('vm.rules', rulesOf(TWO, REST));
+    await inForce(rules, TWO, REST);
+  });
+
+  test('is not waited for where a pipe takes its place, or that of a file it includes', async () => {
+    const rules = await opened();
+    unlinkSync(rig.path('vm.rules'));
+    execFileSync('mkfifo', [rig.path('vm.rules'), rig.path('pipe')]);
+    await until(() => rules.fileTrouble?.includes('it is no regular file') === true);
+    unlinkSync(rig.path('vm.rules'));
+    rig.write('vm.rules', `include "pipe"\n${rulesOf(TWO, REST)}`);
+    await until(() => rules.fileTrouble?.includes('vm.rules:1:9: error:') === true);
     rig.write('vm.rules', rulesOf(TWO, REST));
     await inForce(rules, TWO, REST);
   });

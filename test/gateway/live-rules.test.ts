@@ -173,6 +173,14 @@ describe('rules that outlive the process', () => {
     expect(again.history.at(-1)!.origin.who).toBe('file');
   });
 
+  test('do not stand in for a file of another name', async () => {
+    rig.write('vm.rules', rulesOf('udp dport 5001 pass', 'default hold'));
+    await (await rig.open()).close();
+    await expect(rig.open('vn.rules')).rejects.toThrow("vn.rules': there is no such file");
+    rig.write('vm.rules', 'outbound {');
+    expect(textsOf(await rig.open())).toEqual(['udp dport 5001 pass', 'default hold']);
+  });
+
   test('without anything that could be in force there are none', async () => {
     await expect(rig.open('none.rules')).rejects.toMatchObject({ code: 'rules-unreadable' });
     rig.write('vm.rules', 'outbound {\n');

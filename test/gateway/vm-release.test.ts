@@ -11,7 +11,7 @@ const HELD = 7;
 const BATCH = 2;
 
 /** A VM of which `HELD` frames are held, and that releases a few at a time. */
-function rig(releaseBatches?: number) {
+function rig(releaseFrames?: number) {
   const clock = new VirtualClock();
   const [guest, inside] = memoryLink('inside', 16, SLOT_BYTES, clock);
   const [outside, net] = memoryLink('outside', 16, SLOT_BYTES, clock);
@@ -19,7 +19,7 @@ function rig(releaseBatches?: number) {
     slotBytes: SLOT_BYTES,
     limits: ROOMY.limits,
     batchFrames: BATCH,
-    ...(releaseBatches === undefined ? {} : { releaseBatches }),
+    ...(releaseFrames === undefined ? {} : { releaseFrames }),
   });
   const from = new Hand(guest);
   const to = new Hand(net);
@@ -43,8 +43,8 @@ describe('released frames', () => {
     expect(left()).toHaveLength(HELD);
   });
 
-  test('leave a batch at a time, in order, and data that comes meanwhile does not wait for all of them', () => {
-    const { vm, send, left } = rig(1);
+  test('leave a few at a time, in order, and data that comes meanwhile does not wait for all of them', () => {
+    const { vm, send, left } = rig(2);
     expect(vm.commit(1, 1).releasedFrames).toBe(HELD);
     expect(vm.mayGoOn).toBe(true);
     expect(left()).toEqual(['held 1', 'held 2']);
@@ -57,5 +57,17 @@ describe('released frames', () => {
       expect(left()).toEqual(expected);
     }
     expect([vm.mayGoOn, vm.stillHeld]).toEqual([false, 0]);
+  });
+
+  test('leave twice as fast as others come where that is more than leave at a time', () => {
+    const { vm, send, left } = rig(1);
+    vm.commit(1, 1);
+    expect(left()).toEqual(['held 1']);
+    for (const serial of [100, 101]) send(serial, PASS);
+    vm.turn();
+    expect(left()).toEqual(['data 100', 'data 101', 'held 2', 'held 3', 'held 4', 'held 5']);
+    expect(vm.mayGoOn).toBe(true);
+    vm.pump();
+    expect(left()).toEqual(['held 6']);
   });
 });

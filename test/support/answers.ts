@@ -3,7 +3,7 @@ import type { CountingClient } from './counting-client.ts';
 import { until } from './netns.ts';
 import type { CliProcess } from './vm-scene.ts';
 
-const PATIENCE_MS = 40_000;
+export const PATIENCE_MS = 40_000;
 
 /** A client gets so many more answers, and they are those that cannot be undone. */
 export async function answered(client: CountingClient, count: number, when = ''): Promise<void> {
@@ -17,6 +17,7 @@ export async function allAnswered(client: CountingClient): Promise<void> {
   client.pause();
   await until(() => client.violation !== null || client.answers >= client.sent, 'the last answers', PATIENCE_MS);
   expect(client.violation).toBeNull();
+  expect(client.answers).toBe(client.sent);
 }
 
 /** Waits until a driver's command tells of so many more commits. */

@@ -35,8 +35,8 @@ export const VM_GUEST = {
   echo: 16400,
 } as const;
 
-/** The guest's disk, as QEMU and the command line call it. */
-export const VM_DISK = { name: 'd0', bytes: 16 * 2 ** 20, recordBytes: 512 } as const;
+/** The guest's disk, as QEMU and the command line call it. It may have another one, which is written to as this one is. */
+export const VM_DISK = { name: 'd0', second: 'd1', bytes: 16 * 2 ** 20, recordBytes: 512 } as const;
 
 const QEMU = 'qemu-system-x86_64';
 const SOURCES = fileURLToPath(new URL('guest/', import.meta.url));
@@ -75,10 +75,10 @@ function files(): string {
 
 /**
  * @param wire a unix socket on which the machine waits for its gateway, also for another one after that
- * @param disk image of its disk; null: it has none
+ * @param disks images of its disks, two at most
  * @returns QEMU and its arguments
  */
-export function guestCommand(wire: string, disk: string | null = null): string[] {
+export function guestCommand(wire: string, disks: readonly string[] = []): string[] {
   return [
     QEMU,
     ...['-machine', 'q35,accel=tcg', '-m', '128', '-nodefaults', '-display', 'none', '-no-reboot'],
@@ -88,13 +88,13 @@ export function guestCommand(wire: string, disk: string | null = null): string[]
     // A QEMU that filters by VLAN forgets with a migration which ones the guest listens to (seen with 7.2).
     ...['-device', `virtio-net-pci,netdev=n0,mac=${VM_GUEST.mac},guest_announce=off,ctrl_vlan=off,romfile=`],
     ...['-device', 'isa-serial,chardev=s0'],
-    ...(disk === null ? [] : diskParameters(disk)),
+    ...disks.flatMap((image, index) => diskParameters(image, index === 0 ? VM_DISK.name : VM_DISK.second)),
   ];
 }
 
-function diskParameters(image: string): string[] {
-  const drive = `if=none,id=${VM_DISK.name},format=raw,cache=none,discard=unmap,file=${image}`;
-  return ['-drive', drive, '-device', `virtio-blk-pci,drive=${VM_DISK.name}`];
+function diskParameters(image: string, name: string): string[] {
+  const drive = `if=none,id=${name},format=raw,cache=none,discard=unmap,file=${image}`;
+  return ['-drive', drive, '-device', `virtio-blk-pci,drive=${name}`];
 }
 
 /** @param file that is the guest's memory @returns for QEMU, after `guestCommand` */
@@ -114,23 +114,23 @@ export const NO_CONSOLE = ['-chardev', 'null,id=s0'] as const;
 
 /**
  * The guest once it has booted, as a machine's state that `-incoming` takes: booting takes seconds, loading a moment.
- * @param hasDisk an empty one
+ * @param diskCount empty ones, two at most
  * @param vlan that its addresses are in; null: in none
  * @returns the file, made where it is not there yet
  */
-export async function bootedGuest(hasDisk = false, vlan: number | null = null): Promise<string> {
+export async function bootedGuest(diskCount = 0, vlan: number | null = null): Promise<string> {
   const tagged = (word: string) => (vlan === null ? word : word.replace('panic=-1', `panic=-1 vlan=${vlan}`));
   const version = spawnSync(QEMU, ['--version'], { encoding: 'utf8' }).stdout;
   const sum = createHash('sha256')
     .update(version)
     .update(files())
-    .update(tagged(guestCommand('', hasDisk ? '' : null).join(' ')));
+    .update(tagged(guestCommand('', Array(diskCount).fill('')).join(' ')));
   const booted = join(FOLDER, `booted-${sum.digest('hex').slice(0, 16)}`);
   if (existsSync(booted)) return booted;
   const folder = mkdtempSync(join(FOLDER, 'boot-'));
-  const disk = hasDisk ? join(folder, 'disk') : null;
-  if (disk !== null) makeDisk(disk);
-  const [program, ...parameters] = guestCommand(join(folder, 'wire'), disk);
+  const disks = Array.from({ length: diskCount }, (_, index) => join(folder, `disk${index}`));
+  for (const disk of disks) makeDisk(disk);
+  const [program, ...parameters] = guestCommand(join(folder, 'wire'), disks);
   const qmpPath = join(folder, 'qmp');
   const console = ['-chardev', 'stdio,id=s0', '-qmp', `unix:${qmpPath},server=on,wait=off`];
   const child = spawn(program!, [...parameters.map(tagged), ...console]);

@@ -21,6 +21,7 @@ export class TwoHosts {
   readonly scene: VmScene;
   readonly driver: () => CliProcess;
   readonly #folder = mkdtempSync(join(tmpdir(), 'holdfast-two-hosts-'));
+  #deaf: 0 | 1 | null = null;
   #wires: readonly [Wire, Wire] | null = null;
 
   constructor({ patience, silence, lease }: Patience) {
@@ -58,8 +59,17 @@ export class TwoHosts {
     this.scene.hosts[0]!.run('ip', 'link', 'set', 'between', 'down');
   }
 
+  /** One host hears nothing of the other any more, and is heard. @param deaf its number: the VM is on 0 at first */
+  cutOneWay(deaf: 0 | 1): void {
+    const chain = 'add chain netdev cut in { type filter hook ingress device "between" priority 0; policy drop; }';
+    this.scene.hosts[deaf]!.run('nft', `add table netdev cut; ${chain}`);
+    this.#deaf = deaf;
+  }
+
   heal(): void {
-    this.scene.hosts[0]!.run('ip', 'link', 'set', 'between', 'up');
+    if (this.#deaf === null) this.scene.hosts[0]!.run('ip', 'link', 'set', 'between', 'up');
+    else this.scene.hosts[this.#deaf]!.run('nft', 'delete table netdev cut');
+    this.#deaf = null;
   }
 
   /** When each host has sent frames of the VM until now, seconds since 1970. Ends the recording. */

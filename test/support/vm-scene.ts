@@ -84,8 +84,10 @@ export interface VmSceneOptions {
   readonly standbyFlags?: readonly string[];
   /** Where standbys are reached, and what tells them to listen there; default: a unix socket. */
   readonly standbyAt?: { readonly address: Address; readonly flags: readonly string[] };
-  /** The VM has a disk, `diskN` in each place. `mirrored`: by driver and standby. `alone`: they know nothing of it. */
+  /** The VM has a disk in each place. `mirrored`: by driver and standby. `alone`: they know nothing of it. */
   readonly disk?: 'mirrored' | 'alone';
+  /** Another one beside it. */
+  readonly hasSecondDisk?: boolean;
   /** Machines have their memory in shared files, and what has changed there is copied. */
   readonly delta?: boolean;
 }
@@ -118,6 +120,8 @@ export class VmScene {
   #machinePid = 0;
   readonly #options: VmSceneOptions;
   readonly #running: CliProcess[] = [];
+  /** Those of `protectByCommand`. */
+  readonly #drivers: CliProcess[] = [];
   readonly #clients: HostClient[] = [];
   /** Of machines whose memory is a file: a disk would be written all the time. */
   readonly #memory = join(hasRoom('/dev/shm') ? '/dev/shm' : this.folder, basename(this.folder));
@@ -139,6 +143,11 @@ export class VmScene {
       }
     }
     network.quietUp('br0');
+    // A client whose VM was away for a while asks again soon, and not after as long once more; and, because each of its attempts counts, as
+    // often as it may. Kernels before 6.15 do not know the first of these.
+    for (const setting of ['tcp_rto_max_ms=1000', 'tcp_retries2=255', 'tcp_syn_retries=127']) {
+      network.run('sysctl', '-qew', `net.ipv4.${setting}`);
+    }
     network.run('sysctl', '-qw', 'net.ipv6.conf.br0.disable_ipv6=0');
     network.run('ip', 'addr', 'add', '10.77.0.2/24', 'dev', 'br0');
     network.run('ip', '-6', 'addr', 'add', 'fd77::2/64', 'dev', 'br0', 'nodad');
@@ -159,14 +168,11 @@ export class VmScene {
 
   /** Machine, gateways and standby. @param booted a state to go on from; see `bootedGuest` */
   async start(booted: string): Promise<void> {
-    // Machines wait for their gateways, which go there.
-    await this.#startMachine(booted);
+    // Machines wait for their gateways, which go there, and these for them.
     this.gateway = this.startGateway(0);
-    await this.gateway.says('ready');
-    await this.startStandby();
-    if (this.#options.takesOver !== true) return;
-    this.#nextGateway = this.startGateway(1);
-    await this.#nextGateway.says('ready');
+    if (this.#options.takesOver === true) this.#nextGateway = this.startGateway(1);
+    const gateways = [this.gateway, this.#nextGateway].map((gateway) => gateway?.says('ready'));
+    await Promise.all([this.#startMachine(booted), this.startStandby(), ...gateways]);
   }
 
   /** The other host, whose gateway died and has taken nothing over, becomes the one of the next place. */
@@ -174,8 +180,7 @@ export class VmScene {
     await this.gateway.ended;
     this.gateway = this.#nextGateway!;
     this.#nextGateway = this.startGateway(this.place + 1);
-    await this.startStandby();
-    await this.#nextGateway.says('ready');
+    await Promise.all([this.startStandby(), this.#nextGateway.says('ready')]);
   }
 
   /** `holdfast run` with its host's link to the network, and one to a machine in this place. */
@@ -189,13 +194,13 @@ export class VmScene {
     return this.cli(parameters, place);
   }
 
-  /** `holdfast standby` in the place after the VM's. */
-  async startStandby(): Promise<void> {
+  /** `holdfast standby` in the place after the VM's. @param flags besides those of the scene */
+  async startStandby(...flags: readonly string[]): Promise<void> {
     const takesOver = this.#options.takesOver === true;
     const next = this.place + 1;
     const wire = this.path(`wire${next}`);
     const listen = this.#options.standbyAt?.flags ?? ['--listen', `unix:${this.path(`standby${next}`)}`];
-    const disk = this.#makeDisk(next);
+    const disks = this.#makeDisks(next);
     // Of a machine that is no more.
     if (this.#options.delta === true) rmSync(this.images(this.place - 1), { recursive: true, force: true });
     const parameters = [
@@ -203,9 +208,9 @@ export class VmScene {
       ...(this.#options.delta === true ? ['--delta'] : []),
       ...['--control', this.path(`control${this.#hostOf(next)}`)],
       ...(takesOver ? ['--takeover'] : ['--inside', `stream-connect:unix:${wire}`]),
-      ...['--qmp', this.path(`qmp${next}`), ...(this.#options.standbyFlags ?? [])],
-      ...(this.#options.disk === 'mirrored' ? ['--disk', `${VM_DISK.name}=${disk}`] : []),
-      ...['--', ...guestCommand(wire, disk), ...this.#ram(next), ...NO_CONSOLE, ...this.#eye(next)],
+      ...['--qmp', this.path(`qmp${next}`), ...(this.#options.standbyFlags ?? []), ...flags],
+      ...this.#mirrored.flatMap((name) => ['--disk', `${name}=${this.disk(next, name)}`]),
+      ...['--', ...guestCommand(wire, disks), ...this.#ram(next), ...NO_CONSOLE, ...this.#eye(next)],
     ];
     this.standby = this.cli(parameters, next);
     await this.standby.says('ready');
@@ -225,6 +230,7 @@ export class VmScene {
       standby: this.#standbyAddress(),
       pace: { kind: 'fixed', intervalMs: 25 },
       delta: this.#options.delta === true ? new RamDelta(null) : null,
+      isDeltaOptional: false,
       isLive: null,
       leaseMs: 10_000,
       patienceMs: 10_000,
@@ -240,12 +246,18 @@ export class VmScene {
     this.outcome.catch(() => {});
   }
 
+  /** Whoever protects the VM ends. Its term stays in force. */
+  async unprotect(): Promise<void> {
+    this.driver?.stop();
+    await Promise.all([this.outcome, ...this.#drivers.splice(0).map((driver) => driver.kill('SIGTERM'))]);
+  }
+
   /** What a driver mirrors the VM's disk with. */
   mirrors(): DiskMirrors {
     const onCopy = (is: 'copying' | 'mirrored', bytes: number) => {
-      this.events.push({ event: 'disks', is, names: [VM_DISK.name], bytes });
+      this.events.push({ event: 'disks', is, names: this.#mirrored, bytes });
     };
-    return new DiskMirrors({ names: [VM_DISK.name], address: null, tlsFolder: null, onCopy });
+    return new DiskMirrors({ names: this.#mirrored, address: null, tlsFolder: null, onCopy });
   }
 
   /** Waits for so many more checkpoints. */
@@ -333,7 +345,9 @@ export class VmScene {
       ...['--standby', `unix:${this.path(`standby${this.place + 1}`)}`, '--interval', '25ms', '--patience', '10s'],
       ...flags,
     ];
-    return this.cli(parameters, this.place);
+    const driver = this.cli(parameters, this.place);
+    this.#drivers.push(driver);
+    return driver;
   }
 
   /** What the machine in a place says of itself, through the eye there. */
@@ -395,12 +409,27 @@ export class VmScene {
     return this.#options.standbyAt?.address ?? { path: this.path(`standby${this.place + 1}`) };
   }
 
-  /** @returns an empty disk for this place, or what has become of it; null: the VM has none */
-  #makeDisk(place: number): string | null {
-    if (this.#options.disk === undefined) return null;
-    const path = this.path(`disk${place}`);
-    if (!existsSync(path)) makeDisk(path);
-    return path;
+  /** Image of a disk for a machine in this place. */
+  disk(place: number, name: string = VM_DISK.name): string {
+    return this.path(`${name}-${place}`);
+  }
+
+  /** The VM's disks, by their names. */
+  get disks(): readonly string[] {
+    const { disk, hasSecondDisk } = this.#options;
+    if (disk === undefined) return [];
+    return hasSecondDisk === true ? [VM_DISK.name, VM_DISK.second] : [VM_DISK.name];
+  }
+
+  get #mirrored(): readonly string[] {
+    return this.#options.disk === 'mirrored' ? this.disks : [];
+  }
+
+  /** @returns empty disks for this place, or what has become of them */
+  #makeDisks(place: number): readonly string[] {
+    const paths = this.disks.map((name) => this.disk(place, name));
+    for (const path of paths) if (!existsSync(path)) makeDisk(path);
+    return paths;
   }
 
   #ram(place: number): string[] {
@@ -424,7 +453,7 @@ export class VmScene {
   }
 
   async #startMachine(booted: string): Promise<void> {
-    const [program, ...parameters] = guestCommand(this.path('wire0'), this.#makeDisk(0));
+    const [program, ...parameters] = guestCommand(this.path('wire0'), this.#makeDisks(0));
     const qmpPath = this.path('qmp0');
     const more = [
       ...this.#ram(0),

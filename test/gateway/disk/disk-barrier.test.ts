@@ -192,6 +192,23 @@ describe('room', () => {
     expect(disk.status.lostWrites).toBe(0);
   });
 
+  it('that ran out makes a disk no mirror any more, until it is copied anew to the end', async () => {
+    const disk = await openDisk(folder(), { logLimitBytes: 64 * KIB, segmentBytes: 16 * KIB });
+    disk.attach(() => {});
+    await disk.start(1);
+    await disk.write(0, [Buffer.alloc(40 * KIB, 1)]);
+    expect(disk.isMirror).toBe(true);
+    await expect(disk.write(0, [Buffer.alloc(40 * KIB, 2)])).rejects.toMatchObject({ code: 'log-full' });
+    expect(disk.isMirror).toBe(false);
+    disk.attach(() => {});
+    expect(disk.isMirror, 'another client does not know what is missing').toBe(false);
+    disk.hangUp();
+    await disk.stop(1);
+    disk.attach(() => {});
+    await disk.write(0, [Buffer.alloc(40 * KIB, 3)]);
+    expect(disk.isMirror).toBe(true);
+  });
+
   it('is bounded for the index too', async () => {
     const disk = await openDisk(folder(), { maxExtents: 10 });
     await disk.start(1);

@@ -1,7 +1,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, expect, it } from 'vitest';
 import { DiskControlClient } from '../../../gateway/disk/control-client.ts';
 import { DiskBarrier } from '../../../gateway/disk/disk-barrier.ts';
@@ -123,4 +124,114 @@ it('a disk whose process is killed has every write that was answered, every comm
   }
   // Killed when all was quiet, a disk shows nothing.
   expect(torn + unsettled).toBeGreaterThan(0);
+}, 600_000);
+
+/** Each is a write of the flush by itself: none touches the next. */
+const EXTENTS = 2048;
+const EXTENT_BYTES = 512;
+const STRIDE_BYTES = 4096;
+
+/** @returns a disk whose extents are of this byte */
+function filled(byte: number): Buffer {
+  const content = Buffer.alloc(EXTENTS * STRIDE_BYTES);
+  for (let at = 0; at < content.length; at += STRIDE_BYTES) content.fill(byte, at, at + EXTENT_BYTES);
+  return content;
+}
+
+async function fill(client: RawClient, byte: number, extents: number): Promise<void> {
+  const bytes = Buffer.alloc(EXTENT_BYTES, byte);
+  for (let sent = 0; sent < extents; sent += 64) {
+    for (let index = sent; index < sent + 64; index++) {
+      client.sendRequest(COMMAND.write, index * STRIDE_BYTES, bytes.length, 0, bytes);
+    }
+    for (let index = sent; index < sent + 64; index++) expect(await client.reply()).toBe(0);
+  }
+}
+
+/** @returns how many extents of an image are of this byte */
+function extentsOf(path: string, byte: number): number {
+  const image = readFileSync(path);
+  let count = 0;
+  for (let at = 0; at < image.length; at += STRIDE_BYTES) if (image[at] === byte) count++;
+  return count;
+}
+
+/** Stops every thread of a process where it is, and waits until they are. */
+async function freeze(child: ChildProcess): Promise<void> {
+  child.kill('SIGSTOP');
+  const tasks = `/proc/${child.pid}/task`;
+  const isStopped = (task: string) => /\) T /.test(readFileSync(join(tasks, task, 'stat'), 'latin1'));
+  while (!readdirSync(tasks).every(isStopped)) await turn();
+}
+
+/**
+ * Kills the process when its flush has brought so many extents into the image, and not all of them: it is stopped first, so that what the
+ * image has then is what it has when the process dies.
+ * @returns how many it were
+ */
+async function killWithin(child: ChildProcess, image: string, byte: number, extents: number): Promise<number> {
+  const file = openSync(image, 'r');
+  const found = Buffer.alloc(1);
+  try {
+    do {
+      await turn();
+      readSync(file, found, 0, 1, extents * STRIDE_BYTES);
+    } while (found[0] !== byte);
+  } finally {
+    closeSync(file);
+  }
+  await freeze(child);
+  const count = extentsOf(image, byte);
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  return count;
+}
+
+/** Kills a disk within the flush of epoch 2, and once more within the flush that follows when it is opened again. @returns how far they were */
+async function killedTwice(where: string): Promise<readonly [number, number]> {
+  const image = join(where, 'image');
+  const start = async () => {
+    const child = await startChild(where, EXTENTS * STRIDE_BYTES, 2 ** 20);
+    children.push(child);
+    return child;
+  };
+  const child = await start();
+  const control = await DiskControlClient.open(join(where, 'control'));
+  await control.call('disk.start', { term: 1, epoch: 0 });
+  const client = await attached({ path: join(where, 'nbd') });
+  await fill(client, 1, EXTENTS);
+  await control.call('disk.seal', { term: 1, epoch: 1 });
+  await control.call('disk.commit', { term: 1, epoch: 1 });
+  await control.call('disk.settle');
+  await fill(client, 2, EXTENTS);
+  await control.call('disk.seal', { term: 1, epoch: 2 });
+  await fill(client, 3, EXTENTS / 2);
+  expect([extentsOf(image, 1), extentsOf(image, 2)], 'nothing is in the image before its commit').toEqual([EXTENTS, 0]);
+  control.call('disk.commit', { term: 1, epoch: 2 }).catch(() => {});
+  const first = await killWithin(child, image, 2, EXTENTS / 16);
+  control.close();
+  return [first, await killWithin(await start(), image, 2, first === EXTENTS ? 0 : first)];
+}
+
+it('a disk whose process is killed in the middle of a flush, and again in the middle of the next one, is never torn', async () => {
+  let where = folder();
+  let torn = await killedTwice(where);
+  // On a busy computer a flush may be over before anybody looks.
+  for (let tries = 1; Math.max(...torn) === EXTENTS; tries++) {
+    expect(tries, 'flushes that were not seen').toBeLessThan(10);
+    where = folder();
+    torn = await killedTwice(where);
+  }
+  const image = join(where, 'image');
+  expect(extentsOf(image, 1), 'the image is torn').toBe(EXTENTS - torn[1]);
+
+  const disk = await DiskBarrier.open({ image, log: join(where, 'log'), flushDelayMs: 60_000 });
+  const found = Buffer.alloc(disk.sizeBytes);
+  expect(disk.status).toMatchObject({ committedEpoch: 2, isSettled: false });
+  expect(await disk.failover(1)).toBe(2);
+  await disk.read(found, 0);
+  expect(found.equals(filled(2)), 'the disk is as it was at the seal').toBe(true);
+  await disk.handOver();
+  expect(readFileSync(image).equals(found), 'and so is the image').toBe(true);
+  console.log(`killed when ${torn.join(' and ')} of ${EXTENTS} extents were in the image`);
 }, 600_000);

@@ -1,146 +1,80 @@
 /** From a machine's memory to the file at its standby, with all that may be cut short between them. */
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { PAGE_BYTES } from '../../../gateway/protect/delta-image.ts';
 import { ImageStore, TornImageError } from '../../../gateway/protect/image-store.ts';
-import { QmpClient } from '../../../gateway/protect/qmp.ts';
 import { RamBase } from '../../../gateway/protect/ram-base.ts';
-import { type DeltaCopy, RamDelta } from '../../../gateway/protect/ram-delta.ts';
-import { FakeQemu } from '../../support/fake-qemu.ts';
+import { RamDelta } from '../../../gateway/protect/ram-delta.ts';
+import { DEVICES, DeltaRig, free, PAGES, RAM_BYTES } from '../../support/delta-rig.ts';
 import { temporaryFolder } from '../../support/run-cli.ts';
 import { runs, SEED } from '../../support/runs.ts';
 
-const PAGES = 40;
-const RAM_BYTES = PAGES * PAGE_BYTES;
-const DEVICES = Buffer.from('as QEMU wrote them');
-const link = { isClosed: false, closed: new Promise<void>(() => {}) };
-const free = () => Promise.resolve();
-
 const folders = temporaryFolder();
 let made = 0;
-let folder: string;
-/** The machine's memory. */
-let ram: string;
-let qemu: FakeQemu;
-let qmp: QmpClient;
-let delta: RamDelta;
+let rig: DeltaRig;
 
 beforeEach(async () => {
-  folder = folders.path(`delta${made++}`);
-  mkdirSync(folder);
-  ram = join(folder, 'machine');
-  writeFileSync(ram, Buffer.alloc(RAM_BYTES));
-  qemu = new FakeQemu(join(folder, 'qmp'));
-  qemu.answers.set('query-memdev', () => ({ return: [{ id: 'pc.ram', size: RAM_BYTES, share: true }] }));
-  qemu.answers.set('qom-get', () => ({ return: ram }));
-  // A thread that has the file mapped: this process, which looks at it.
-  qemu.answers.set('query-cpus-fast', () => ({ return: [{ 'thread-id': process.pid }] }));
-  qmp = await QmpClient.connect(join(folder, 'qmp'));
-  delta = new RamDelta(null);
+  rig = await new DeltaRig(folders.path(`delta${made++}`)).connect();
 });
-afterEach(() => {
-  delta.close();
-  qmp.close();
-  qemu.die();
-});
-
-function opened(syncs = false): ImageStore {
-  const images = join(folder, 'images');
-  return new ImageStore(images, syncs, new RamBase(images, syncs, free));
-}
-
-function kept(): Buffer {
-  return readFileSync(join(folder, 'images', 'ram'));
-}
-
-/** The guest writes into some of its pages; 0: what they were at first. */
-function change(pages: readonly number[], value: number): void {
-  const fd = openSync(ram, 'r+');
-  for (const page of pages)
-    writeSync(fd, Buffer.alloc(PAGE_BYTES - 10, value), 0, PAGE_BYTES - 10, page * PAGE_BYTES + 5);
-  closeSync(fd);
-}
-
-/** @returns what one checkpoint sends */
-async function taken(copy: DeltaCopy): Promise<Buffer> {
-  copy.write(DEVICES);
-  copy.takeChanges();
-  const pieces: Buffer[] = [];
-  const write = (bytes: Uint8Array) => pieces.push(Buffer.from(bytes)) > 0;
-  await copy.send({ write, onDrained() {} }, link);
-  return Buffer.concat(pieces);
-}
-
-async function put(store: ImageStore, epoch: number, image: Buffer, bytes = image.length): Promise<void> {
-  store.begin({ term: 1, epoch });
-  store.write(image.subarray(0, bytes));
-  await store.end({ term: 1, epoch }, bytes, crc32(image.subarray(0, bytes)));
-}
-
-async function checkpoint(store: ImageStore, epoch: number): Promise<void> {
-  const copy = delta.begin();
-  await put(store, epoch, await taken(copy));
-  copy.confirmed({ term: 1, epoch });
-}
+afterEach(() => rig.close());
 
 it('sends all of memory first, then what has changed, and the standby has the same', async () => {
-  change([1, 2, 39], 7);
-  await delta.attach(qmp);
-  const store = opened(true);
-  await checkpoint(store, 1);
-  expect(kept().equals(readFileSync(ram))).toBe(true);
-  change([2, 20], 8);
-  change([39], 0);
-  const copy = delta.begin();
-  const image = await taken(copy);
+  rig.change([1, 2, 39], 7);
+  await rig.delta.attach(rig.qmp);
+  const store = rig.opened(true);
+  await rig.checkpoint(store, 1);
+  expect(rig.kept().equals(readFileSync(rig.ram))).toBe(true);
+  rig.change([2, 20], 8);
+  rig.change([39], 0);
+  const copy = rig.delta.begin();
+  const image = await rig.taken(copy);
   expect(image.length, 'three pages and not all of them').toBeLessThan(4 * (PAGE_BYTES + 4));
-  await put(store, 2, image);
-  expect(kept().equals(readFileSync(ram))).toBe(true);
+  await rig.put(store, 2, image);
+  expect(rig.kept().equals(readFileSync(rig.ram))).toBe(true);
   const { start, bytes } = store.newest!.devices!;
   expect(readFileSync(store.newest!.path).subarray(start, start + bytes)).toEqual(DEVICES);
 });
 
 it('sends what a failed checkpoint had found once more', async () => {
-  await delta.attach(qmp);
-  const store = opened();
-  await checkpoint(store, 1);
-  change([3], 1);
-  await taken(delta.begin());
-  change([4], 2);
-  await checkpoint(store, 2);
-  expect(kept().equals(readFileSync(ram))).toBe(true);
+  await rig.delta.attach(rig.qmp);
+  const store = rig.opened();
+  await rig.checkpoint(store, 1);
+  rig.change([3], 1);
+  await rig.taken(rig.delta.begin());
+  rig.change([4], 2);
+  await rig.checkpoint(store, 2);
+  expect(rig.kept().equals(readFileSync(rig.ram))).toBe(true);
 });
 
 it('clears what a driver that comes anew does not send, for it is zero', async () => {
-  await delta.attach(qmp);
-  const store = opened();
-  change([3, 20], 1);
-  await checkpoint(store, 1);
-  change([20], 0);
-  await delta.attach(qmp);
-  const copy = delta.begin();
-  const image = await taken(copy);
+  await rig.delta.attach(rig.qmp);
+  const store = rig.opened();
+  rig.change([3, 20], 1);
+  await rig.checkpoint(store, 1);
+  rig.change([20], 0);
+  await rig.delta.attach(rig.qmp);
+  const copy = rig.delta.begin();
+  const image = await rig.taken(copy);
   expect(image.length).toBeLessThan(2 * PAGE_BYTES);
-  await put(store, 2, image);
-  expect(kept().equals(readFileSync(ram))).toBe(true);
+  await rig.put(store, 2, image);
+  expect(rig.kept().equals(readFileSync(rig.ram))).toBe(true);
 });
 
 it('refuses changes of another checkpoint than the one that is there, and keeps that', async () => {
-  await delta.attach(qmp);
-  const store = opened();
-  await checkpoint(store, 1);
-  const before = kept();
-  const lost = delta.begin();
-  change([3], 1);
-  await taken(lost);
+  await rig.delta.attach(rig.qmp);
+  const store = rig.opened();
+  await rig.checkpoint(store, 1);
+  const before = rig.kept();
+  const lost = rig.delta.begin();
+  rig.change([3], 1);
+  await rig.taken(lost);
   lost.confirmed({ term: 1, epoch: 2 });
-  change([4], 2);
-  await expect(put(store, 3, await taken(delta.begin()))).rejects.toThrow(TornImageError);
+  rig.change([4], 2);
+  await expect(rig.put(store, 3, await rig.taken(rig.delta.begin()))).rejects.toThrow(TornImageError);
   expect(store.newest?.epoch).toBe(1);
-  expect(kept().equals(before)).toBe(true);
+  expect(rig.kept().equals(before)).toBe(true);
 });
 
 it.each([
@@ -150,14 +84,14 @@ it.each([
   ['of a page beyond memory', (image: Buffer) => withFirstPage(image, PAGES)],
   ['of pages in disorder', (image: Buffer) => withFirstPage(image, 9)],
 ])('does not take an image that is whole on its way but %s', async (_, spoil) => {
-  await delta.attach(qmp);
-  const store = opened();
-  await checkpoint(store, 1);
-  change([3, 5], 1);
-  const before = kept();
-  await expect(put(store, 2, spoil(await taken(delta.begin())))).rejects.toThrow(TornImageError);
+  await rig.delta.attach(rig.qmp);
+  const store = rig.opened();
+  await rig.checkpoint(store, 1);
+  rig.change([3, 5], 1);
+  const before = rig.kept();
+  await expect(rig.put(store, 2, spoil(await rig.taken(rig.delta.begin())))).rejects.toThrow(TornImageError);
   expect(store.newest?.epoch).toBe(1);
-  expect(kept().equals(before)).toBe(true);
+  expect(rig.kept().equals(before)).toBe(true);
 });
 
 function withFirstPage(image: Buffer, page: number): Buffer {
@@ -166,49 +100,36 @@ function withFirstPage(image: Buffer, page: number): Buffer {
 }
 
 it('does not believe changes of a file that is another one now', async () => {
-  await delta.attach(qmp);
-  const store = opened();
-  await checkpoint(store, 1);
-  change([3], 1);
-  await checkpoint(store, 2);
-  const bytes = kept();
-  expect(opened().newest?.epoch).toBe(2);
-  rmSync(join(folder, 'images', 'ram'));
-  writeFileSync(join(folder, 'images', 'ram'), bytes);
-  expect(opened().newest).toBeNull();
-});
-
-it('has no checkpoint any more once a machine runs on its memory', async () => {
-  await delta.attach(qmp);
-  const store = opened();
-  await checkpoint(store, 1);
-  store.handOver();
-  expect(opened().newest).toBeNull();
+  await rig.delta.attach(rig.qmp);
+  const store = rig.opened();
+  await rig.checkpoint(store, 1);
+  rig.change([3], 1);
+  await rig.checkpoint(store, 2);
+  const bytes = rig.kept();
+  expect(rig.opened().newest?.epoch).toBe(2);
+  rmSync(join(rig.images, 'ram'));
+  writeFileSync(join(rig.images, 'ram'), bytes);
+  expect(rig.opened().newest).toBeNull();
 });
 
 it('takes nothing while a machine may run on its memory', async () => {
-  await delta.attach(qmp);
-  const images = join(folder, 'images');
-  const store = new ImageStore(
-    images,
-    false,
-    new RamBase(images, false, () => Promise.reject(new Error('it may be the VM'))),
-  );
-  await expect(checkpoint(store, 1)).rejects.toThrow('it may be the VM');
-  expect(readdirSync(images)).toEqual(['incoming']);
+  await rig.delta.attach(rig.qmp);
+  const store = rig.opened(false, () => Promise.reject(new Error('it may be the VM')));
+  await expect(rig.checkpoint(store, 1)).rejects.toThrow('it may be the VM');
+  expect(readdirSync(rig.images)).toEqual(['incoming']);
 });
 
 it('does not mix images of both kinds', async () => {
-  await delta.attach(qmp);
-  await checkpoint(opened(), 1);
-  const images = join(folder, 'images');
+  await rig.delta.attach(rig.qmp);
+  await rig.checkpoint(rig.opened(), 1);
+  const images = rig.images;
   expect(() => new ImageStore(images)).toThrow('was made with --delta');
-  const other = new ImageStore(join(folder, 'other'));
-  await put(other, 1, Buffer.from('all of it'));
-  await expect(put(other, 2, await taken(delta.begin()))).rejects.toThrow(TornImageError);
-  expect(() => new ImageStore(join(folder, 'other'), false, new RamBase(join(folder, 'other'), false, free))).toThrow(
-    'without --delta',
-  );
+  const other = new ImageStore(join(rig.folder, 'other'));
+  await rig.put(other, 1, Buffer.from('all of it'));
+  await expect(rig.put(other, 2, await rig.taken(rig.delta.begin()))).rejects.toThrow(TornImageError);
+  expect(
+    () => new ImageStore(join(rig.folder, 'other'), false, new RamBase(join(rig.folder, 'other'), false, free)),
+  ).toThrow('without --delta');
 });
 
 it.each([
@@ -216,15 +137,17 @@ it.each([
   ['is in two parts', [0, 1].map((id) => ({ id: `ram${id}`, size: 4096, share: true })), 'it shares 2 memories'],
   ['is larger than the file', [{ id: 'pc.ram', size: 2 * RAM_BYTES, share: true }], `has ${RAM_BYTES} bytes`],
 ])('says what is wrong with a machine whose memory %s', async (_, memories, words) => {
-  qemu.answers.set('query-memdev', () => ({ return: memories }));
-  await expect(delta.attach(qmp)).rejects.toThrow(words);
+  rig.qemu.answers.set('query-memdev', () => ({ return: memories }));
+  await expect(rig.delta.attach(rig.qmp)).rejects.toThrow(words);
 });
 
 it('does not copy a file that is not the memory of the machine', async () => {
-  writeFileSync(join(folder, 'another'), Buffer.alloc(RAM_BYTES));
-  await delta.attach(qmp);
-  qemu.answers.set('query-cpus-fast', () => ({ return: [{ 'thread-id': process.ppid }] }));
-  await expect(new RamDelta(join(folder, 'another')).attach(qmp)).rejects.toThrow("is not the machine's memory");
+  writeFileSync(join(rig.folder, 'another'), Buffer.alloc(RAM_BYTES));
+  await rig.delta.attach(rig.qmp);
+  rig.qemu.answers.set('query-cpus-fast', () => ({ return: [{ 'thread-id': process.ppid }] }));
+  await expect(new RamDelta(join(rig.folder, 'another')).attach(rig.qmp)).rejects.toThrow(
+    "is not the machine's memory",
+  );
 });
 
 /** What a crash may leave of a file that changes were being brought into: of each page the old, the new, or some of both. */
@@ -248,12 +171,12 @@ it('is the newest whole checkpoint wherever it was cut short, in any order of th
     value: fc.nat(3),
     how: fc.array(fc.nat(2), { minLength: 1, maxLength: 7 }),
   });
-  await delta.attach(qmp);
+  await rig.delta.attach(rig.qmp);
   await fc.assert(
     fc.asyncProperty(fc.array(round, { maxLength: 14, size: 'max' }), async (rounds) => {
-      rmSync(join(folder, 'images'), { recursive: true, force: true });
-      delta.restart();
-      let store = opened();
+      rmSync(rig.images, { recursive: true, force: true });
+      rig.delta.restart();
+      let store = rig.opened();
       let newest: { readonly epoch: number; readonly memory: Buffer } | null = null;
       let before: Buffer = Buffer.alloc(RAM_BYTES);
       for (const [
@@ -266,43 +189,43 @@ it('is the newest whole checkpoint wherever it was cut short, in any order of th
         },
       ] of rounds.entries()) {
         const epoch = i + 1;
-        change(pages, value);
+        rig.change(pages, value);
         if (kind === 'kept' || kind === 'unheard') {
           before = newest?.memory ?? before;
-          const copy = delta.begin();
-          await put(store, epoch, await taken(copy));
-          newest = { epoch, memory: readFileSync(ram) };
+          const copy = rig.delta.begin();
+          await rig.put(store, epoch, await rig.taken(copy));
+          newest = { epoch, memory: readFileSync(rig.ram) };
           if (kind === 'kept') copy.confirmed({ term: 1, epoch });
-          else delta.restart();
+          else rig.delta.restart();
         } else if (kind === 'torn') {
-          const image = await taken(delta.begin());
-          await expect(put(store, epoch, image, image.length - 1)).rejects.toThrow(TornImageError);
+          const image = await rig.taken(rig.delta.begin());
+          await expect(rig.put(store, epoch, image, image.length - 1)).rejects.toThrow(TornImageError);
         } else if (kind === 'lost') {
           store.begin({ term: 1, epoch });
-          store.write((await taken(delta.begin())).subarray(0, 100));
+          store.write((await rig.taken(rig.delta.begin())).subarray(0, 100));
           store.abandon();
         } else if (kind === 'killed') {
           if (newest !== null) {
-            const path = join(folder, 'images', 'ram');
+            const path = join(rig.images, 'ram');
             const torn = tear(before, newest.memory, how);
             const fd = openSync(path, 'r+');
             writeSync(fd, torn, 0, torn.length, 0);
             closeSync(fd);
             // The image before it may have its name still.
-            writeFileSync(join(folder, 'images', `1.${newest.epoch - 1}.3.00000000.image`), 'old');
+            writeFileSync(join(rig.images, `1.${newest.epoch - 1}.3.00000000.image`), 'old');
           }
-          store = opened();
+          store = rig.opened();
           // Its driver finds another standby.
-          delta.restart();
+          rig.delta.restart();
         } else if (kind === 'forget') {
           store.forget();
-          delta.restart();
+          rig.delta.restart();
           newest = null;
         } else {
-          await delta.attach(qmp);
+          await rig.delta.attach(rig.qmp);
         }
         expect(store.newest?.epoch ?? null).toBe(newest?.epoch ?? null);
-        if (newest !== null) expect(kept().equals(newest.memory), `${kind} in round ${epoch}`).toBe(true);
+        if (newest !== null) expect(rig.kept().equals(newest.memory), `${kind} in round ${epoch}`).toBe(true);
       }
     }),
     { numRuns: runs(40), ...SEED },

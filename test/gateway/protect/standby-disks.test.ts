@@ -2,10 +2,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { ImageStore } from '../../../gateway/protect/image-store.ts';
-import { type Machine, Standby } from '../../../gateway/protect/standby.ts';
+import { Standby } from '../../../gateway/protect/standby.ts';
 import { STANDBY_PROTOCOL } from '../../../gateway/protect/standby-api.ts';
 import { StandbyDisks } from '../../../gateway/protect/standby-disks.ts';
 import { StandbyLink } from '../../../gateway/protect/standby-link.ts';
+import type { Machine } from '../../../gateway/protect/standby-options.ts';
 import { StandbyServer } from '../../../gateway/protect/standby-server.ts';
 import { until } from '../../support/netns.ts';
 import { folder } from '../disk/folders.ts';
@@ -70,6 +71,26 @@ it('every disk goes back to the checkpoint that memory goes back to, committed o
   await disks.handOver({ term: 1, epoch: 2 });
   expect(images()).toEqual(['two', 'two']);
   await Promise.all(clients.map((client) => client.closed));
+});
+
+it('a standby that has given its disks away leaves its port to the next one', async () => {
+  await disks.close();
+  const open = async (name: string, port: number) => {
+    const disk = { name, image: image(name), log: join(where, `${name}.redo`), sizeBytes: BYTES };
+    const found = await StandbyDisks.open([disk], { host: '127.0.0.1', port }, null);
+    closing.push(() => found.close());
+    return found;
+  };
+  const active = await open('d0', 0);
+  const { address, disks: places } = await active.copy();
+  const port = Number(address.split(':').at(-1));
+  await expect(open('d1', port)).rejects.toMatchObject({ code: 'EADDRINUSE' });
+  const mirror = await attached({ host: '127.0.0.1', port }, places[0]!.export);
+  await active.start({ term: 1, epoch: 0 });
+  await active.handOver({ term: 1, epoch: 0 });
+  await mirror.closed;
+  const next = await open('d1', port);
+  expect((await next.copy()).address).toBe(address);
 });
 
 it('a later process finds disks that were given away, and brings nothing old into images that a machine has written', async () => {

@@ -266,7 +266,7 @@ describe('the command line', () => {
     const protect = ['protect', '--qmp', '/nowhere', '--control', '/nowhere', '--standby'];
     expect(await holdfast([...protect, 'tls:127.0.0.1:4600', ...tls(), '--tls-ca', '/nowhere/ca.pem'])).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining('--standby: /nowhere/ca.pem: ENOENT'),
+      stderr: expect.stringContaining('--standby: /nowhere/ca.pem: cannot be read'),
     });
     expect(await holdfast([...protect, 'tcp:192.0.2.7:4600'])).toMatchObject({
       code: 2,

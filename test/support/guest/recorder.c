@@ -1,9 +1,10 @@
 /*
- * A log on the guest's disk, /dev/vda, that grows by one record a request, and that memory knows too. TCP 7002, in lines:
+ * A log on the guest's disk, /dev/vda, that grows by one record a request, and that memory knows too; the same on /dev/vdb, where
+ * there is one. TCP 7002, in lines:
  *
- *   w WORD   writes a record with the word behind the last one, and answers NUMBER WORD when the disk says that it is durable
- *   c        reads the disk, past every cache, and answers MEMORY WRONG AHEAD: how many records memory knows; the first one that
- *            the disk does not have as memory does, or 0; how many records the disk has, or had when the next one was to be written,
+ *   w WORD   writes a record with the word behind the last one, and answers NUMBER WORD when every disk says that it is durable
+ *   c        reads the disks, past every cache, and answers MEMORY WRONG AHEAD: how many records memory knows; the first one that
+ *            a disk does not have as memory does, or 0; how many records the disks have, or had when the next one was to be written,
  *            behind the last one that memory knew
  *
  * One thread: an answer to c comes when no write is under way.
@@ -20,13 +21,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { PORT = 7002, SECTOR = 512, MOST = 32000, WORD = 32, PEERS = 8, AHEAD = 256, LINE = 64 };
+enum { PORT = 7002, SECTOR = 512, MOST = 32000, WORD = 32, PEERS = 8, AHEAD = 256, LINE = 64, DISKS = 2 };
 
 static char words[MOST + 1][WORD];
 static int count;
 /* Records that stood where the next one was to be written. */
 static int surprises;
-static int disk;
+static int disks[DISKS];
+static int disk_count;
 static char *sector;
 
 static void die(const char *what) {
@@ -42,27 +44,33 @@ static void record(char *into, int number, const char *word) {
 
 static int write_record(const char *word) {
   if (count == MOST) return -1;
-  if (pread(disk, sector, SECTOR, (off_t)(count + 1) * SECTOR) != SECTOR) return -1;
-  surprises += sector[0] != 0;
-  record(sector, count + 1, word);
-  if (pwrite(disk, sector, SECTOR, (off_t)(count + 1) * SECTOR) != SECTOR) return -1;
+  for (int i = 0; i < disk_count; i++) {
+    if (pread(disks[i], sector, SECTOR, (off_t)(count + 1) * SECTOR) != SECTOR) return -1;
+    surprises += sector[0] != 0;
+    record(sector, count + 1, word);
+    if (pwrite(disks[i], sector, SECTOR, (off_t)(count + 1) * SECTOR) != SECTOR) return -1;
+  }
   count++;
   snprintf(words[count], WORD, "%s", word);
   return count;
 }
 
-static void check(char *answer) {
+static void check_disk(int disk, int *wrong, int *ahead) {
   char wanted[SECTOR];
-  int wrong = 0, ahead = 0;
   for (int number = 1; number <= count + AHEAD && number <= MOST; number++) {
     if (pread(disk, sector, SECTOR, (off_t)number * SECTOR) != SECTOR) die("pread");
     if (number > count) {
-      ahead += sector[0] != 0;
+      *ahead += sector[0] != 0;
       continue;
     }
     record(wanted, number, words[number]);
-    if (wrong == 0 && memcmp(wanted, sector, SECTOR) != 0) wrong = number;
+    if (*wrong == 0 && memcmp(wanted, sector, SECTOR) != 0) *wrong = number;
   }
+}
+
+static void check(char *answer) {
+  int wrong = 0, ahead = 0;
+  for (int i = 0; i < disk_count; i++) check_disk(disks[i], &wrong, &ahead);
   sprintf(answer, "%d %d %d\n", count, wrong, ahead + surprises);
 }
 
@@ -95,8 +103,12 @@ static int receive(int fd, int peer) {
 
 int main(void) {
   signal(SIGPIPE, SIG_IGN);
-  disk = open("/dev/vda", O_RDWR | O_DIRECT | O_DSYNC | O_CLOEXEC);
-  if (disk < 0) die("/dev/vda");
+  for (; disk_count < DISKS; disk_count++) {
+    char path[] = {'/', 'd', 'e', 'v', '/', 'v', 'd', (char)('a' + disk_count), 0};
+    disks[disk_count] = open(path, O_RDWR | O_DIRECT | O_DSYNC | O_CLOEXEC);
+    if (disks[disk_count] < 0) break;
+  }
+  if (disk_count == 0) die("/dev/vda");
   if (posix_memalign((void **)&sector, 4096, 4096) != 0) die("memory");
   struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_port = htons(PORT)};
   int yes = 1;

@@ -1,0 +1,77 @@
+import { QmpClient, QmpError } from './qmp.ts';
+
+/** The machine that is protected: one QMP connection to it at a time. */
+export class ProtectedMachine {
+  readonly #path: string;
+  readonly #prepare: (qmp: QmpClient) => Promise<void>;
+  readonly #onClosed: () => void;
+  #qmp: QmpClient | null = null;
+  #isEnding = false;
+
+  /** @param prepare what is done with each new connection before it counts @param onClosed a connection has ended */
+  constructor(path: string, prepare: (qmp: QmpClient) => Promise<void>, onClosed: () => void) {
+    this.#path = path;
+    this.#prepare = prepare;
+    this.#onClosed = onClosed;
+  }
+
+  /** The connection that there was last. @throws Error before the first `attach` */
+  get qmp(): QmpClient {
+    if (this.#qmp === null) throw new Error('the machine has not been attached to');
+    return this.#qmp;
+  }
+
+  get isClosed(): boolean {
+    return this.#qmp?.isClosed !== false;
+  }
+
+  /** It said that it was told to end. */
+  get isEnding(): boolean {
+    return this.#isEnding;
+  }
+
+  /** @throws QmpError where there is none, and what `prepare` throws */
+  async attach(): Promise<void> {
+    const qmp = await QmpClient.connect(this.#path);
+    this.#qmp = qmp;
+    qmp.listen(({ event }) => {
+      if (event === 'SHUTDOWN') this.#isEnding = true;
+    });
+    void qmp.closed.then(() => this.#onClosed());
+    try {
+      await this.#prepare(qmp);
+    } catch (error) {
+      qmp.close();
+      throw error;
+    }
+  }
+
+  /** Rejects when the connection that there is now ends. */
+  async closed(): Promise<never> {
+    await this.qmp.closed;
+    throw new QmpError('closed', 'the machine has closed its QMP connection');
+  }
+
+  /** @returns whether there is none any more; else it has been attached to again, or does not listen */
+  async isGone(): Promise<boolean> {
+    try {
+      await this.attach();
+      return false;
+    } catch (error) {
+      return error instanceof QmpError && (error.code === 'unreachable' || error.code === 'closed');
+    }
+  }
+
+  /** Nobody must go on with a VM that has gone on elsewhere. */
+  async pause(): Promise<void> {
+    try {
+      await this.#qmp?.execute('stop');
+    } catch {
+      // It is gone, or does not listen: its frames are fenced where they pass.
+    }
+  }
+
+  close(): void {
+    this.#qmp?.close();
+  }
+}
