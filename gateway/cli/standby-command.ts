@@ -92,7 +92,7 @@ Example:
     qemu-system-x86_64 -m 1024 … -netdev stream,id=n0,server=on,addr.type=unix,addr.path=/run/standby.sock …
 
 With a disk, which is copied and then kept at the checkpoint's instant:
-  holdfast standby … --disk d0=/var/lib/vm0.raw,size=20G --disk-listen tls:192.0.2.7:10809 -- \
+  holdfast standby … --disk d0=/var/lib/vm0.raw,size=20G --disk-listen tls:192.0.2.7:10809 -- \\
     qemu-system-x86_64 … -drive if=none,id=d0,format=raw,cache=none,file=/var/lib/vm0.raw -device virtio-blk-pci,drive=d0 …
 
 With memory that is a file, for 'protect --copy delta':

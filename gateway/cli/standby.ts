@@ -25,6 +25,12 @@ export async function runStandby(qemu: readonly string[], options: StandbyOption
   if ((inside === undefined) === (takeover !== true)) {
     throw new Failure('name either --inside, where the gateway will reach the VM, or --takeover');
   }
+  const sandbox = qemu[qemu.indexOf('-sandbox') + 1];
+  if (qemu.includes('-sandbox') && sandbox?.includes('spawn=deny')) {
+    throw new Failure(
+      "-sandbox with 'spawn=deny' behind --: the machine reads its image through a program, expected 'spawn=allow'",
+    );
+  }
   const address = await listenAddress(options);
   const host = new HostClient({
     ...gatewayAddress(options),

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { HostClient } from '../../gateway/host/client.ts';
 import { CONTROL_PORT, DATA_PORT } from '../soak/frames.ts';
 import { LiveScene } from '../support/live-scene.ts';
-import { noNetnsReason } from '../support/netns.ts';
+import { type Netns, noNetnsReason } from '../support/netns.ts';
 import { runs } from '../support/runs.ts';
 
 const reason = noNetnsReason('sysctl');
@@ -17,7 +17,7 @@ const PROBE_MS = 700;
 /** Of the highest rate without loss. */
 const LOAD = 0.8;
 /** A machine that got busier since its rate was measured loses frames: the rate is measured again. */
-const TRIES = 4;
+const TRIES = 8;
 
 let scene: LiveScene;
 let client: HostClient;
@@ -73,10 +73,23 @@ class Guest {
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** What the kernel lost on the way to the gateway, and behind it: on a busy machine its queues between devices are full, too. */
+function lostBeside(): number {
+  const dropped = (netns: Netns, device: string) =>
+    Number(netns.run('cat', `/sys/class/net/${device}/statistics/rx_dropped`));
+  const [names, values] = scene.network
+    .run('grep', '^Udp:', '/proc/net/snmp')
+    .split('\n')
+    .map((line) => line.split(' '));
+  const unread = Number(values![names!.indexOf('RcvbufErrors')]);
+  return dropped(scene.gateway, 'inside') + dropped(scene.network, 'eth0') + unread;
+}
+
 /** What the gateway counted so far. */
 async function counted() {
   const { vms, ports } = await client.call('status', {});
-  const lost = ports.reduce((sum, port) => sum + port.counters.lost! + port.counters.transmitDropped!, 0);
+  const lost = ports.reduce((sum, port) => sum + port.counters.lost!, 0);
+  expect(lost).toBeGreaterThanOrEqual(0);
   return { ...vms[0]!.counters, lost };
 }
 
@@ -98,10 +111,11 @@ async function highestRateWithoutLoss(): Promise<number> {
   }
 }
 
-/** Runs all edits under a load. @returns whether no frame was lost before the gateway read it */
+/** Runs all edits under a load. @returns whether the kernel lost no frame before the gateway read it, nor after the gateway sent it */
 async function editUnder(framesPerSecond: number, file: string): Promise<boolean> {
   const { generation: first } = await client.call('status', {});
   const before = await counted();
+  const lostBesideBefore = lostBeside();
   const receiver = scene.network.start(process.execPath, ...script('receiver.ts'), file, String(MOST_FRAMES));
   await receiver.says('receiving');
   const guest = new Guest(framesPerSecond);
@@ -114,7 +128,7 @@ async function editUnder(framesPerSecond: number, file: string): Promise<boolean
   receiver.child.stdin!.end();
   await receiver.done();
   const after = await counted();
-  if (after.lost > before.lost) return false;
+  if (after.lost > before.lost || lostBeside() > lostBesideBefore) return false;
   const arrived = arrivedOf(file);
   // A port passes until the next edit, and then the other one does: with each frame of the one that passes, and none of the other.
   let changes = 0;
@@ -135,12 +149,16 @@ async function editUnder(framesPerSecond: number, file: string): Promise<boolean
 test(`${EDITS} edits at ${LOAD} of the highest rate without loss: no frame is lost, sent twice, or judged by a mix of generations`, async () => {
   await scene.run('--rules', scene.file('live.rules', rulesOf(1)));
   client = scene.client();
+  let most = Number.POSITIVE_INFINITY;
   for (let left = TRIES; ; left--) {
-    const highest = await highestRateWithoutLoss();
-    const isWhole = await editUnder(LOAD * highest, `${scene.folder}/arrived-${left}`);
-    console.log(`${EDITS} edits under ${LOAD * highest} frames/s:`, isWhole ? 'no frame lost' : 'frames were lost');
+    const highest = Math.min(await highestRateWithoutLoss(), most);
+    const rate = Math.floor(LOAD * highest);
+    const isWhole = await editUnder(rate, `${scene.folder}/arrived-${left}`);
+    console.log(`${EDITS} edits under ${rate} frames/s:`, isWhole ? 'no frame lost' : 'frames were lost');
     if (isWhole) return;
     expect(left, 'tries that are left').toBeGreaterThan(1);
+    // What a short look found was the highest of a moment in which nobody else had much to do.
+    most = rate;
   }
 }, 400_000);
 
