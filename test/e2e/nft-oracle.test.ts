@@ -13,6 +13,7 @@ import { REASON_NAMES, VERDICT_NAMES } from '../../classifier/verdict.ts';
 import { type FrameBuilder, frame } from '../../pcaps/build.ts';
 import { parseRules } from '../../rules/parse.ts';
 import type { Rule } from '../../rules/rule.ts';
+import { CAPTURES } from '../support/captures.ts';
 import { type Evaluation, NftOracle, noNftReason } from '../support/nft-oracle.ts';
 import { type OracleFrame, type OracleFrames, oracleFrames, writeFrames } from '../support/oracle-frames.ts';
 import { runs, SEED } from '../support/runs.ts';
@@ -346,7 +347,8 @@ describe('nft and Holdfast select the same frames', () => {
     writeFrames(join(folder, 'known.pcap'), known);
     const kernel = oracle!.count(matches, join(folder, 'known.pcap'), known.length, 'first-match');
     expect(beside(matches, counted(matches, known, 'first-match'))).toEqual(beside(matches, kernel));
-    expect(kernel.every((count) => count > 0)).toBe(true);
+    // Our own traces alone have not everything.
+    if (CAPTURES !== null) expect(kernel.every((count) => count > 0)).toBe(true);
   });
 
   test('by random rules that are made of the frames themselves', () => {

@@ -13,6 +13,8 @@ missing=()
 for program in "${!package[@]}"; do
   PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null || missing+=(${package[$program]})
 done
+# Names of protocols, without which nft knows no 'ospf'.
+[ -e /etc/protocols ] || missing+=(netbase)
 [ ${#missing[@]} = 0 ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   echo "installing: ${missing[*]}"
