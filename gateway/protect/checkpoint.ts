@@ -55,7 +55,9 @@ export async function takeCheckpoint(
     const heldFrames = await both(sealing, Promise.all([migration.completed, taking]));
     onEvent({ event: 'sealed', ...checkpoint, heldFrames });
     const resumed = migration.resume();
-    const confirmed = sent.then(async () => {
+    const confirmed = sent.then(async (isWhole) => {
+      // Cut by what follows here, where the machine died after it had sent all and before all was read: what has come is a part.
+      if (!isWhole && !link.isClosed) throw new MigrationError('the copy was cut off');
       if (copy !== null) {
         await resumed;
         await copy.send(sender, link);

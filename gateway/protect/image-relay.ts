@@ -15,7 +15,7 @@ export class ImageRelay {
   readonly #server: Server;
   #sender: ImageSink | null = null;
   #socket: Socket | null = null;
-  #ended: (() => void) | null = null;
+  #ended: ((isWhole: boolean) => void) | null = null;
 
   private constructor(folder: string) {
     this.#folder = folder;
@@ -37,9 +37,9 @@ export class ImageRelay {
 
   /**
    * The next stream that comes is sent there; one that comes still is cut.
-   * @returns when it has ended, whole or not
+   * @returns when it has ended: whether by itself, so that all that the machine has written is there; else it was cut
    */
-  to(sender: ImageSink): Promise<void> {
+  to(sender: ImageSink): Promise<boolean> {
     this.cut();
     this.#sender = sender;
     return new Promise((resolve) => {
@@ -52,7 +52,7 @@ export class ImageRelay {
     this.#sender = null;
     this.#socket?.destroy();
     this.#socket = null;
-    this.#ended?.();
+    this.#ended?.(false);
     this.#ended = null;
   }
 
@@ -75,11 +75,11 @@ export class ImageRelay {
       sender.onDrained(() => socket.resume());
     });
     socket.on('error', () => {});
-    socket.on('close', () => {
+    socket.on('close', (hadError) => {
       if (this.#socket !== socket) return;
       this.#socket = null;
       this.#sender = null;
-      this.#ended?.();
+      this.#ended?.(!hadError);
       this.#ended = null;
     });
   }

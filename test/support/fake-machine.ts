@@ -14,6 +14,8 @@ export class FakeMachine {
   readonly resumedAt: number[] = [];
   /** How long a copy takes, the machine being paused. */
   copyMs = 0;
+  /** It is killed after it has said that its next copy is complete, when nobody has read all of that yet. */
+  diesUnread = false;
   /** Its memory is a shared file. */
   isShared = true;
   /** As it was told last. */
@@ -48,6 +50,7 @@ export class FakeMachine {
       return { return: {} };
     });
     answers.set('cont', () => {
+      if (this.diesUnread) this.die();
       this.status = 'running';
       this.resumedAt.push(performance.now());
       return { return: {} };
@@ -70,7 +73,7 @@ export class FakeMachine {
   }
 
   #migrate(path: string): void {
-    const socket = connect(path, () => socket.end(SENT));
+    const socket = connect(path, () => (this.diesUnread ? socket.write(SENT.subarray(1)) : socket.end(SENT)));
     socket.on('error', () => this.#qemu.happen('MIGRATION', { status: 'failed' }));
     setTimeout(() => {
       this.status = 'postmigrate';
