@@ -15,6 +15,7 @@ import { withoutPrograms } from '../support/programs.ts';
 import { Random } from '../support/random.ts';
 import { type DiskCheck, RecordingClient } from '../support/recording-client.ts';
 import { runs } from '../support/runs.ts';
+import { someMoment } from '../support/some-moment.ts';
 import { VmScene, type VmSceneOptions } from '../support/vm-scene.ts';
 
 const seed = Number(process.env.HOLDFAST_SEED ?? 1);
@@ -90,26 +91,12 @@ function expectOnDisk(client: RecordingClient, upTo: number, place = scene.place
   }
 }
 
-/** Waits for a moment in the driver's work, by seed. @returns which */
-async function someMoment(random: Random): Promise<string> {
-  switch (random.below(5)) {
-    case 0:
-      await scene.sealed();
-      return 'when an epoch was sealed';
-    case 1:
-      await scene.says('sealed');
-      return 'when its image was on its way';
-    case 2:
-      await scene.says('committed');
-      return 'right after a commit';
-    case 3:
-      await scene.says('committed');
-      await sleep(195 + random.below(20));
-      return 'when a flush was due';
-    default:
-      await sleep(random.below(700));
-      return 'at some moment';
-  }
+/** Waits for a moment in the driver's work, by seed, also one at which a flush is due. @returns which */
+async function someDiskMoment(random: Random): Promise<string> {
+  if (random.below(5) > 0) return someMoment(scene, random);
+  await scene.says('committed');
+  await sleep(195 + random.below(20));
+  return 'when a flush was due';
 }
 
 /** @returns how many records are on a place's disk, one behind the other */
@@ -150,7 +137,7 @@ test(
     const times: string[] = [];
     for (let i = 0; i < runs(10); i++) {
       await moreRecords(client);
-      const moment = await someMoment(random);
+      const moment = await someDiskMoment(random);
       scene.killMachine();
       const told = client.last;
       const { disksMs, runningMs } = await scene.moved();
@@ -398,7 +385,7 @@ test(
     const client = await protectedDisk();
     for (let i = 0; i < runs(3); i++) {
       await moreRecords(client);
-      const moment = await someMoment(random);
+      const moment = await someDiskMoment(random);
       scene.standby.child.kill('SIGKILL');
       scene.killMachine();
       await scene.standby.ended;
