@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { HostClient } from '../../gateway/host/client.ts';
 import { sockaddr, UdpSocket } from '../soak/udp.ts';
+import { CliProcess } from '../support/cli-process.ts';
 import { guestCommand, noGuestReason, VM_GUEST } from '../support/guest.ts';
 import { leaveNetns, Netns, noNetnsReason, until } from '../support/netns.ts';
 import { HOLDFAST } from '../support/run-cli.ts';
-import { CliProcess } from '../support/vm-scene.ts';
 
 const reason = noNetnsReason('sysctl') ?? noGuestReason();
 const BOOT_MS = 90_000;

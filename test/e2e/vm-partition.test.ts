@@ -2,13 +2,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { allAnswered, answered, committed } from '../support/answers.ts';
+import type { CliProcess } from '../support/cli-process.ts';
 import type { CountingClient } from '../support/counting-client.ts';
 import { bootedGuest, noGuestReason } from '../support/guest.ts';
 import { noNetnsReason, until } from '../support/netns.ts';
 import { Random } from '../support/random.ts';
 import { runs } from '../support/runs.ts';
 import { TwoHosts } from '../support/two-hosts.ts';
-import type { CliProcess } from '../support/vm-scene.ts';
 
 const seed = Number(process.env.HOLDFAST_SEED ?? 1);
 const MINUTE_MS = 60_000;

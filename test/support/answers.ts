@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
+import type { CliProcess } from './cli-process.ts';
 import type { CountingClient } from './counting-client.ts';
 import { until } from './netns.ts';
-import type { CliProcess } from './vm-scene.ts';
 
 export const PATIENCE_MS = 40_000;
 

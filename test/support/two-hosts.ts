@@ -2,8 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Authority, type CertificateFiles } from './certificates.ts';
+import type { CliProcess } from './cli-process.ts';
 import { VM_GUEST } from './guest.ts';
-import { type CliProcess, HOSTS, VmScene } from './vm-scene.ts';
+import { HOSTS, VmScene } from './vm-scene.ts';
 import { Wire } from './wire.ts';
 
 export interface Patience {

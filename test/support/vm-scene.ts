@@ -23,58 +23,11 @@ import { QmpClient } from '../../gateway/protect/qmp.ts';
 import { RamDelta } from '../../gateway/protect/ram-delta.ts';
 import type { FailoverReport } from '../../gateway/protect/standby-api.ts';
 import { StandbyLink } from '../../gateway/protect/standby-link.ts';
+import { CliProcess, SLOW_MS } from './cli-process.ts';
 import { CountingClient } from './counting-client.ts';
 import { guestCommand, makeDisk, NO_CONSOLE, sharedMemory, VM_DISK, VM_GUEST } from './guest.ts';
 import { leaveNetns, Netns, until } from './netns.ts';
 import { HOLDFAST } from './run-cli.ts';
-
-/** Loaded machines on a busy computer. */
-const SLOW_MS = 60_000;
-
-/** A process of the command line. */
-export class CliProcess {
-  stdout = '';
-  stderr = '';
-  readonly child: ChildProcess;
-  readonly ended: Promise<number | null>;
-  isOver = false;
-
-  constructor(child: ChildProcess) {
-    this.child = child;
-    child.stdout!.on('data', (text) => (this.stdout += text));
-    child.stderr!.on('data', (text) => (this.stderr += text));
-    this.ended = new Promise((resolve) =>
-      child.once('close', (code) => {
-        this.isOver = true;
-        resolve(code);
-      }),
-    );
-  }
-
-  /** @throws when it ends before, or says nothing */
-  async says(text: string, ms = SLOW_MS): Promise<void> {
-    const words = () =>
-      `${this.child.spawnargs.join(' ')} to say ${text}: ${this.stdout.slice(-2000)}${this.stderr.slice(-2000)}`;
-    await until(() => this.isOver || this.stdout.includes(text), words(), ms).catch(() => {
-      throw new Error(`waited ${ms} ms for ${words()}`);
-    });
-    if (!this.stdout.includes(text)) throw new Error(`it ended; waited for ${words()}`);
-  }
-
-  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
-    if (!this.isOver) this.child.kill(signal);
-    await this.ended;
-  }
-
-  /** What it printed as JSON lines. */
-  get events(): Record<string, unknown>[] {
-    return this.stdout
-      .split('\n')
-      .slice(0, -1)
-      .filter((line) => line.startsWith('{'))
-      .map((line) => JSON.parse(line));
-  }
-}
 
 export interface VmSceneOptions {
   /** A shipped set, or the text of one. */

@@ -2,10 +2,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createServer, type Server } from 'node:net';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { CliProcess } from '../../support/cli-process.ts';
 import { FakeMachine } from '../../support/fake-machine.ts';
 import { HostRig } from '../../support/host-rig.ts';
 import { HOLDFAST, holdfast, temporaryFolder } from '../../support/run-cli.ts';
-import { CliProcess } from '../../support/vm-scene.ts';
 
 const folder = temporaryFolder();
 let made = 0;
