@@ -239,9 +239,8 @@ export class DiskBarrier {
   }
 
   /** Resolves when the image has all that is committed by now, durably. @throws where it cannot be written */
-  async settle(): Promise<void> {
-    await this.#flusher.flush();
-    while (this.#flusher.hasWork) await this.#flusher.flush();
+  settle(): Promise<void> {
+    return this.#flusher.settle();
   }
 
   /**

@@ -61,6 +61,13 @@ export class Flusher {
     return this.#running;
   }
 
+  /** Resolves when no committed write is missing in the image. @throws what a flush failed of that began after this call */
+  async settle(): Promise<void> {
+    await this.#running?.catch(() => {});
+    do await this.flush();
+    while (this.hasWork);
+  }
+
   /** Waits for a flush that is under way; none begins afterwards. */
   async close(): Promise<void> {
     this.#isClosed = true;

@@ -2,8 +2,10 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { DiskBarrier } from '../../../gateway/disk/disk-barrier.ts';
+import { Image } from '../../../gateway/disk/image.ts';
+import { until } from '../../support/netns.ts';
 import { folder } from './folders.ts';
 
 const MIB = 2 ** 20;
@@ -85,5 +87,35 @@ it('an image without room keeps its writes in the log until there is', async () 
   await disk.settle();
   expect(disk.status).toMatchObject({ isSettled: true, flushError: null });
   expect(readFileSync(image).equals(content)).toBe(true);
+  await disk.close();
+});
+
+it('what is settled once there is room does not fail of a flush that began before', async () => {
+  const disk = await DiskBarrier.open({ image: join(folder(), 'image'), log: join(folder(), 'log'), sizeBytes: MIB });
+  await disk.start(1);
+  await disk.write(0, [Buffer.from('kept')]);
+  await disk.seal(1, 1);
+  await disk.commit(1, 1);
+  // The moment between the refusal and its arrival here, held open.
+  let refuse = (_: Error) => {};
+  const write = vi.spyOn(Image.prototype, 'write').mockImplementationOnce(
+    () =>
+      new Promise((_, reject) => {
+        refuse = reject;
+      }),
+  );
+  try {
+    const before = disk.settle();
+    await until(() => write.mock.calls.length === 1, 'a flush');
+    const after = disk.settle();
+    refuse(new Error('no room'));
+    await expect(before).rejects.toThrow('no room');
+    await after;
+    expect(disk.status).toMatchObject({ isSettled: true, flushError: null });
+    expect(write).toHaveBeenCalledTimes(2);
+  } finally {
+    write.mockRestore();
+  }
+  expect((await bytesOf(disk)).subarray(0, 4).toString()).toBe('kept');
   await disk.close();
 });
