@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { closeSync, existsSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync, writeFileSync } from 'node:fs';
 import koffi from 'koffi';
 
 const ENV = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` };
 const CLONE_NEWNET = 0x40000000;
+const OWN = '/proc/thread-self/ns/net';
 let made = 0;
 /** The network namespace that this process began in; -1: it has never left. */
 let home = -1;
@@ -43,6 +44,8 @@ export class Netns {
 
   /** Runs a program in the namespace. @returns what it prints @throws if it fails */
   run(program: string, ...parameters: readonly string[]): string {
+    // `ip` goes there by itself.
+    if (program === 'ip') return run('ip', ['-n', this.name, ...parameters]);
     return run('ip', ['netns', 'exec', this.name, program, ...parameters]);
   }
 
@@ -63,26 +66,38 @@ export class Netns {
 
   /** Sets the device up; the kernel sends nothing over it by itself. */
   quietUp(device: string): void {
-    this.run('sysctl', '-qw', `net.ipv6.conf.${device}.disable_ipv6=1`);
+    const before = openSync(OWN, 'r');
+    try {
+      join(`/run/netns/${this.name}`);
+      writeFileSync(`/proc/sys/net/ipv6/conf/${device}/disable_ipv6`, '1');
+    } finally {
+      join(`/proc/self/fd/${before}`);
+      closeSync(before);
+    }
     this.run('ip', 'link', 'set', device, 'up');
   }
 
   /** This process moves into the namespace: sockets that it opens, and devices that it names, are there. */
   enter(): void {
-    if (home < 0) home = openSync('/proc/thread-self/ns/net', 'r');
-    const fd = openSync(`/run/netns/${this.name}`, 'r');
-    try {
-      if (setns(fd, CLONE_NEWNET) !== 0) throw new Error(`cannot enter ${this.name}`);
-    } finally {
-      closeSync(fd);
-    }
+    if (home < 0) home = openSync(OWN, 'r');
+    join(`/run/netns/${this.name}`);
   }
 }
 
 /** This process goes back to the network namespace that it began in. */
 export function leaveNetns(): void {
   if (home < 0) return;
-  if (setns(home, CLONE_NEWNET) !== 0) throw new Error('cannot go back to the network namespace');
+  join(`/proc/self/fd/${home}`);
+}
+
+/** This thread, and what it starts from now on, is in the network namespace that `path` is. */
+function join(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    if (setns(fd, CLONE_NEWNET) !== 0) throw new Error(`cannot enter the network namespace ${path}`);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** A program that runs. */
