@@ -45,7 +45,8 @@ Examples:
   holdfast run --replicated --inside stream:unix:/run/vm.sock --outside eth1
   holdfast run --config /etc/holdfast.yaml
 
-Prints one line, 'ready ...', when frames flow. Exit code: 0 told to end; 1 the gateway failed; 2 wrong usage or configuration.`,
+Prints one line, 'ready ...', when all ports are there; frames flow where both links are up.
+Exit code: 0 told to end; 1 the gateway failed; 2 wrong usage or configuration.`,
     )
     .action(
       async (

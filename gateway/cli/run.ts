@@ -44,7 +44,7 @@ export async function run(options: RunOptions): Promise<number> {
       const where = metrics === null ? '' : ` metrics=http://${metrics.host}:${metrics.port}/metrics`;
       process.stdout.write(`ready ${options.version} vms=${vms} control=${config.control}${where}\n`);
       supervisor?.ready(`forwarding for ${vms}`);
-      log.info({}, 'ready: frames flow');
+      log.info({}, 'ready: all ports are there');
     });
     const reason = await Promise.race([stop, gateway.left.then(() => 'another process goes on')]);
     supervisor?.stopping();

@@ -55,7 +55,9 @@ describe('the manual page', () => {
   it('shows examples and notes of the help, line by line', () => {
     const about = sectionOf('run');
     expect(about).toContain('\n.nf\n  holdfast run --inside tap0 --outside veth0 --rules my.rules\n');
-    expect(about).toContain("Prints one line, 'ready ...', when frames flow.");
+    expect(about).toContain(
+      "Prints one line, 'ready ...', when all ports are there; frames flow where both links are up.",
+    );
   });
 
   it('is one that groff takes without a warning', ({ skip }) => {

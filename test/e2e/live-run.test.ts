@@ -75,7 +75,7 @@ test("metrics and health are served in the gateway's own namespace", async () =>
   expect(text).toMatch(/^holdfast_outbound_frames_total\{vm="vm0"\} [1-9]/m);
   expect(scene.gateway.run('curl', '-sS', url!.replace('metrics', 'healthz'))).toBe('ok\n');
   scene.gateway.run('ip', 'link', 'set', 'outside', 'down');
-  await until(() => gateway.stderr.includes('outside port'), 'the gateway to see it');
+  await until(() => gateway.stderr.includes("the outside port's link is down"), 'the gateway to see it');
   expect(scene.gateway.run('curl', '-sS', url!.replace('metrics', 'healthz'))).toContain(
     'outside port outside is down',
   );
@@ -88,7 +88,7 @@ test('logs are JSON lines on standard error, one for each thing that happened', 
     .trimEnd()
     .split('\n')
     .map((line) => JSON.parse(line));
-  expect(lines.map(({ msg }) => msg)).toEqual(expect.arrayContaining(['ready: frames flow', 'told to end']));
+  expect(lines.map(({ msg }) => msg)).toEqual(expect.arrayContaining(['ready: all ports are there', 'told to end']));
   expect(lines.length).toBeLessThan(10);
 });
 
