@@ -15,7 +15,7 @@ export class DiskClients {
    * it was told has been written, has been, and nothing that it wrote was lost on the way without its being told.
    */
   get isWhole(): boolean {
-    return this.#first !== null && this.#clients.has(this.#first) && !this.#first.isCut && !this.#hasLost;
+    return this.#first !== null && this.#clients.has(this.#first) && !this.#hasLost;
   }
 
   /** A write was refused. */

@@ -25,7 +25,7 @@ export class DiskControlClient {
     this.#socket = socket;
     const reader = new LineReader(MAX_DISK_LINE_BYTES);
     socket.on('data', (chunk) => {
-      if (reader.feed(chunk, (line) => this.#take(line)) !== chunk.length) socket.destroy();
+      if (reader.feed(chunk, (line) => this.#take(line)) < 0) socket.destroy();
     });
     socket.on('error', (error) => {
       this.#error = error;
@@ -74,10 +74,14 @@ export class DiskControlClient {
 
   #take(line: Uint8Array): boolean {
     const parsed = parseLine(line);
-    if (parsed instanceof RequestError) return false;
-    const { id, result, error } = parsed.value as Answer;
-    const pending = id === null ? undefined : this.#pending.get(id);
-    if (pending === undefined) return false;
+    const answer = parsed instanceof RequestError ? null : (parsed.value as Answer | null);
+    const pending = this.#pending.get(answer?.id ?? 0);
+    if (answer === null || pending === undefined) {
+      // No answer to anything: whoever waits for one would wait for ever.
+      this.#socket.destroy();
+      return false;
+    }
+    const { id, result, error } = answer;
     this.#pending.delete(id!);
     if (error === undefined) pending.resolve(result as never);
     else pending.reject(new RequestError(error.code, error.data.code, error.message));

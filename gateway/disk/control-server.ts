@@ -57,14 +57,17 @@ export class DiskControlServer {
     socket.on('data', (chunk) => {
       const taken = reader.feed(chunk, (line) => {
         // Who asks more than that, or does not read what it is told, is no driver.
-        if (++underWay > MAX_REQUESTS || socket.writableLength > MAX_DISK_LINE_BYTES) return false;
+        if (++underWay > MAX_REQUESTS || socket.writableLength > MAX_DISK_LINE_BYTES) {
+          socket.destroy();
+          return false;
+        }
         void this.#answer(line).then((answer) => {
           underWay--;
           if (!socket.destroyed) socket.write(answer);
         });
         return true;
       });
-      if (taken !== chunk.length) socket.destroy();
+      if (taken < 0) socket.destroy();
     });
   }
 

@@ -1,4 +1,4 @@
-import { type FileHandle, open, realpath } from 'node:fs/promises';
+import { type FileHandle, open, realpath, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DiskError } from './disk-error.ts';
 import { readFully, syncFolder, writeFully } from './file-io.ts';
@@ -74,10 +74,17 @@ async function openOrCreate(path: string, sizeBytes: number | null): Promise<Fil
   const problem = whyUnusable(true, sizeBytes, null);
   if (problem !== null) throw new DiskError('image-unusable', `${path} ${problem}`);
   const file = await open(path, 'wx+', 0o600);
-  await file.truncate(sizeBytes);
-  await file.sync();
-  await syncFolder(dirname(path));
-  return file;
+  try {
+    await file.truncate(sizeBytes);
+    await file.sync();
+    await syncFolder(dirname(path));
+    return file;
+  } catch (error) {
+    // An image without a size would be in the way of the next try.
+    await unlink(path);
+    await file.close();
+    throw error;
+  }
 }
 
 function whyUnusable(isFile: boolean, size: number, wanted: number | null): string | null {

@@ -9,7 +9,7 @@ import { carryOut, costOf, type NbdRequest, REQUEST_BYTES, takeRequest } from '.
 
 /** Requests of one client that are under way. */
 const MAX_REQUESTS = 128;
-/** Bytes of payload that they keep, besides a payload that is arriving. */
+/** Bytes of payload that they keep, besides a payload that is arriving: no less than the greatest request. */
 const MAX_KEPT_BYTES = BLOCK_SIZE.maximum;
 
 /** PEM texts. Clients must show a certificate that `ca` has signed. */
@@ -132,10 +132,8 @@ export class NbdConnection {
     return true;
   }
 
-  /** The greatest request must have its turn too. */
   #hasRoom(request: NbdRequest): boolean {
-    const fits = this.#keptBytes === 0 || this.#keptBytes + costOf(request) <= MAX_KEPT_BYTES;
-    return this.#underWay < MAX_REQUESTS && fits;
+    return this.#underWay < MAX_REQUESTS && this.#keptBytes + costOf(request) <= MAX_KEPT_BYTES;
   }
 
   async #answer(request: NbdRequest, payload: readonly Uint8Array[]): Promise<void> {

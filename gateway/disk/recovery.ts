@@ -39,7 +39,7 @@ export interface OpenedLog {
  * @throws DiskError `log-in-use`, `log-foreign`, `log-damaged`; nothing is changed then
  */
 export async function openLog(folder: string, owner: LogOwner, segmentBytes: number): Promise<OpenedLog> {
-  if ((await mkdir(folder, { recursive: true, mode: 0o700 })) !== undefined) await syncFolder(dirname(resolve(folder)));
+  await makeFolder(resolve(folder));
   const lock = await open(join(folder, LOCK), 'a', 0o600);
   const segments: Segment[] = [];
   try {
@@ -64,6 +64,13 @@ export async function openLog(folder: string, owner: LogOwner, segmentBytes: num
   }
 }
 
+/** Every folder that is missing; their names are durable. */
+async function makeFolder(folder: string): Promise<void> {
+  const first = await mkdir(folder, { recursive: true, mode: 0o700 });
+  if (first === undefined) return;
+  for (let made = folder; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made));
+}
+
 function checkNames(folder: string, names: readonly string[]): void {
   const foreign = names.find((name) => name !== LOCK && segmentNumber(name.replace(/\.new$/, '')) === null);
   if (foreign === undefined) return;
@@ -81,17 +88,15 @@ function checkSegments(folder: string, segments: readonly Segment[], owner: LogO
       const message = `${path} belongs to an image of ${description.sizeBytes} bytes; ${owner.image} has ${owner.sizeBytes}`;
       throw new DiskError('log-foreign', message);
     }
-    if (
-      segmentNumber(path.slice(folder.length + 1)) !== description.number ||
-      description.tag.length !== 2 * TAG_BYTES
-    ) {
+    if (segmentNumber(path.slice(folder.length + 1)) !== description.number) {
       throw new DiskError('log-foreign', `${path} has another name than it was written under`);
     }
     if (before === undefined) continue;
     if (description.tag !== before.description.tag) {
       throw new DiskError('log-foreign', `${path} belongs to another log than ${before.path}`);
     }
-    if (description.number !== before.description.number + 1 || description.address !== before.end) {
+    // Where one is missing, so are at least the bytes of its description.
+    if (description.address !== before.end) {
       throw new DiskError(
         'log-damaged',
         `${path} does not follow ${before.path}: a segment is missing or has another length`,

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { DiskBarrier } from '../../../gateway/disk/disk-barrier.ts';
@@ -51,6 +51,7 @@ describe('a disk without a term', () => {
     for (const term of [0, Number.NaN, 1.5, Number.MAX_SAFE_INTEGER, 2 ** 60]) {
       await expect(disk.start(term)).rejects.toThrow(RangeError);
     }
+    for (const epoch of [-1, Number.NaN, 1.5]) await expect(disk.start(1, epoch)).rejects.toThrow(RangeError);
     expect(disk.status).toMatchObject({ state: 'off', term: 0 });
   });
 });
@@ -68,6 +69,7 @@ describe('a disk with a term', () => {
     await disk.durableThrough(1, 1);
     expect(await disk.commit(1, 1)).toBe(true);
     expect(await disk.commit(1, 1)).toBe(false);
+    await expect(disk.commit(2, 1)).rejects.toMatchObject({ code: 'stale-term' });
     await disk.settle();
     const image = readFileSync(join(where, 'image'));
     expect(image.subarray(0, KIB).every((byte) => byte === 1)).toBe(true);
@@ -120,6 +122,7 @@ describe('a disk with a term', () => {
     await late;
     await expect(disk.zero(0, 4, true, dead)).rejects.toMatchObject({ code: 'cut-off' });
     expect((await bytesOf(disk, 0, 4)).toString()).toBe('kept');
+    disk.hangUp();
     expect(cuts).toBe(1);
     expect(disk.status.lostWrites).toBe(0);
     await disk.write(
@@ -172,6 +175,37 @@ describe('a disk with a term', () => {
   });
 });
 
+describe('epochs that are sealed', () => {
+  it('stay uncommitted, and on the disk, where a new term begins', async () => {
+    const disk = await openDisk(folder());
+    await disk.start(1);
+    await disk.write(0, [Buffer.from('a')]);
+    await disk.seal(1, 1);
+    await disk.write(1, [Buffer.from('b')]);
+    await disk.start(2);
+    expect((await bytesOf(disk, 0, 2)).toString()).toBe('ab');
+    expect(await disk.failover(2)).toBe(0);
+    expect((await bytesOf(disk, 0, 2)).toString()).toBe('\0\0');
+  });
+
+  it('are known after a restart also where the log has nothing of them any more', async () => {
+    const where = folder();
+    const disk = await openDisk(where, { segmentBytes: 1024 });
+    await disk.start(1);
+    await disk.seal(1, 1);
+    await disk.write(0, [Buffer.alloc(1000, 1)]);
+    await disk.settle();
+    expect(readdirSync(join(where, 'log')), 'the segment with the seal is gone').not.toContain('0000000001.redo');
+    await disk.close();
+    const again = await openDisk(where, { segmentBytes: 1024 });
+    expect(again.status.sealedEpochs).toEqual([1]);
+    await again.abort(1, 1);
+    await again.seal(1, 2);
+    await again.rollback(1, 2);
+    expect((await bytesOf(again, 0, 1))[0]).toBe(1);
+  });
+});
+
 describe('room', () => {
   it('runs out with uncommitted writes; the disk then cannot be sealed until a new term begins', async () => {
     const disk = await openDisk(folder(), { logLimitBytes: 64 * KIB, segmentBytes: 16 * KIB });
@@ -207,12 +241,56 @@ describe('room', () => {
     disk.attach(() => {});
     await disk.write(0, [Buffer.alloc(40 * KIB, 3)]);
     expect(disk.isMirror).toBe(true);
+    disk.hangUp();
+    const first = disk.attach(() => {});
+    expect(disk.isMirror).toBe(true);
+    disk.attach(() => {});
+    disk.detach(first);
+    expect(disk.isMirror, 'the first one has left').toBe(false);
+  });
+
+  it('that ran out is no matter any more after a rollback', async () => {
+    const disk = await openDisk(folder(), { logLimitBytes: 64 * KIB });
+    await disk.start(1);
+    await disk.write(0, [Buffer.alloc(40 * KIB, 1)]);
+    await expect(disk.write(0, [Buffer.alloc(40 * KIB, 2)])).rejects.toMatchObject({ code: 'log-full' });
+    await disk.rollback(1, 0);
+    // What is gone needs no room, though it is in the file that is written to.
+    await disk.write(0, [Buffer.alloc(40 * KIB, 3)]);
+    await disk.seal(2, disk.status.openEpoch);
+  });
+
+  it('is all of what the limit says', async () => {
+    const where = folder();
+    const { bytes } = (await openDisk(where, { flushDelayMs: 60_000 })).status.log;
+    await open.pop()!.close();
+    const limitBytes = bytes + 5000;
+    const disk = await openDisk(where, {
+      logLimitBytes: limitBytes,
+      flushDelayMs: 60_000,
+      segmentBytes: limitBytes + 56,
+    });
+    await disk.write(0, []);
+    expect(disk.status.log.bytes, 'nothing is not written').toBe(bytes);
+    await disk.write(0, [Buffer.alloc(2000)]);
+    await disk.write(0, [Buffer.alloc(5000 - 2056)]);
+    expect(disk.status.log).toMatchObject({ bytes: limitBytes + 56, segments: 1 });
+  });
+
+  it('of a segment is for one write at least', async () => {
+    const where = folder();
+    const disk = await openDisk(where, { segmentBytes: 4096, flushDelayMs: 60_000 });
+    for (let index = 0; index < 3; index++) await disk.write(index * 5000, [Buffer.alloc(5000, index)]);
+    expect(disk.status.log.segments).toBe(3);
   });
 
   it('is bounded for the index too', async () => {
     const disk = await openDisk(folder(), { maxExtents: 10 });
     await disk.start(1);
-    for (let index = 0; index < 10; index++) await disk.write(index * 100, [Buffer.from('x')]);
+    for (let index = 0; index < 10; index++) {
+      if (index === 5) await disk.seal(1, 1);
+      await disk.write(index * 100, [Buffer.from('x')]);
+    }
     await expect(disk.write(5000, [Buffer.from('x')])).rejects.toMatchObject({ code: 'log-full' });
     await disk.stop(1);
     await disk.write(5000, [Buffer.from('x')]);
@@ -225,6 +303,10 @@ describe('room', () => {
     await disk.settle();
     expect(disk.status.log).toMatchObject({ segments: 1 });
     expect(disk.status.log.bytes).toBeLessThan(MIB);
+    expect(readdirSync(join(where, 'log')).filter((name) => name.endsWith('.redo'))).toHaveLength(1);
+    await disk.start(1);
+    await disk.write(0, [Buffer.alloc(2 * MIB)]);
+    await disk.settle();
     expect(readdirSync(join(where, 'log')).filter((name) => name.endsWith('.redo'))).toHaveLength(1);
   });
 });
@@ -264,11 +346,40 @@ it('refuses what is not within the disk', async () => {
   await expect(disk.zero(MIB, 1, true)).rejects.toMatchObject({ code: 'out-of-range' });
   await expect(disk.read(Buffer.alloc(1), -1)).rejects.toMatchObject({ code: 'out-of-range' });
   await expect(disk.read(Buffer.alloc(1), Number.NaN)).rejects.toMatchObject({ code: 'out-of-range' });
+  const great = await openDisk(folder(), { sizeBytes: 64 * MIB });
+  const chunk = Buffer.alloc(MIB);
+  const chunks = [...Array.from({ length: 32 }, () => chunk), Buffer.alloc(1)];
+  await expect(great.write(0, chunks)).rejects.toMatchObject({ code: 'out-of-range' });
 });
 
 it('answers nothing any more when it is closed', async () => {
   const disk = await openDisk(folder());
+  let cuts = 0;
+  disk.attach(() => cuts++);
   await disk.close();
+  expect(cuts).toBe(1);
   await expect(disk.write(0, [Buffer.alloc(1)])).rejects.toMatchObject({ code: 'disk-closed' });
   await expect(disk.seal(1, 1)).rejects.toMatchObject({ code: 'disk-closed' });
+});
+
+it('gives its image away when nothing is open, and never writes to it again', async () => {
+  const where = folder();
+  const disk = await openDisk(where);
+  await disk.start(1);
+  await disk.write(0, [Buffer.from('kept')]);
+  await disk.seal(1, 1);
+  await disk.commit(1, 1);
+  await disk.write(0, [Buffer.from('open')]);
+  await expect(disk.handOver()).rejects.toMatchObject({ code: 'not-settled' });
+  await disk.failover(1);
+  let cuts = 0;
+  disk.attach(() => cuts++);
+  await disk.handOver();
+  expect(cuts).toBe(1);
+  await expect(disk.write(0, [Buffer.from('more')])).rejects.toMatchObject({ code: 'disk-closed' });
+  expect(readFileSync(join(where, 'image')).toString('latin1', 0, 4)).toBe('kept');
+  writeFileSync(join(where, 'image'), Buffer.alloc(MIB, 'b'));
+  const again = await openDisk(where);
+  await again.settle();
+  expect(readFileSync(join(where, 'image')).toString('latin1', 0, 4)).toBe('bbbb');
 });

@@ -90,6 +90,21 @@ it('an image without room keeps its writes in the log until there is', async () 
   await disk.close();
 });
 
+it('zeros are written where the file system of the image knows no holes', async () => {
+  const place = folder();
+  expect(spawnSync('mount', ['-t', 'ramfs', 'holdfast-test', place]).status).toBe(0);
+  mounted.push(place);
+  const disk = await DiskBarrier.open({ image: join(place, 'image'), log: join(folder(), 'log'), sizeBytes: MIB });
+  await disk.write(0, [Buffer.alloc(MIB, 1)]);
+  await disk.settle();
+  await disk.zero(1000, MIB - 2000, true);
+  await disk.settle();
+  await disk.close();
+  const image = readFileSync(join(place, 'image'));
+  expect(image.length).toBe(MIB);
+  expect(image.every((byte, at) => byte === (at < 1000 || at >= MIB - 1000 ? 1 : 0))).toBe(true);
+});
+
 it('what is settled once there is room does not fail of a flush that began before', async () => {
   const disk = await DiskBarrier.open({ image: join(folder(), 'image'), log: join(folder(), 'log'), sizeBytes: MIB });
   await disk.start(1);

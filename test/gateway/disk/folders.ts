@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, statfsSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readlinkSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach } from 'vitest';
@@ -23,6 +23,18 @@ export function folder(): string {
   const path = mkdtempSync(join(hasRoom(IN_MEMORY) ? IN_MEMORY : tmpdir(), 'holdfast-disk-'));
   made.push(path);
   return path;
+}
+
+/** @returns paths of files below a folder that this process has open, in order */
+export function openFiles(path: string): string[] {
+  const files = readdirSync('/proc/self/fd').map((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      return '';
+    }
+  });
+  return files.filter((file) => file.startsWith(path)).sort();
 }
 
 afterEach(() => {

@@ -1,15 +1,32 @@
-import { readdirSync, readFileSync, renameSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { crc32 } from 'node:zlib';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DiskBarrier } from '../../../gateway/disk/disk-barrier.ts';
 import type { DiskOptions } from '../../../gateway/disk/disk-options.ts';
-import { folder } from './folders.ts';
+import { encodeHeader, RECORD } from '../../../gateway/disk/record.ts';
+import type { SegmentDescription } from '../../../gateway/disk/segment.ts';
+import { folder, openFiles } from './folders.ts';
 
 const SIZE = 65_536;
 let where = '';
 
 beforeEach(() => {
   where = folder();
+});
+
+afterEach(() => {
+  expect(openFiles(where), 'files that nobody has closed').toEqual([]);
 });
 
 function open(options: Partial<DiskOptions> = {}): Promise<DiskBarrier> {
@@ -23,6 +40,12 @@ const segments = () =>
     .sort()
     .map((name) => join(where, 'log', name));
 
+/** What a segment says of itself. */
+function description(path: string): SegmentDescription {
+  const bytes = readFileSync(path);
+  return JSON.parse(bytes.toString('utf8', 16, 16 + bytes.readUInt32BE(8)));
+}
+
 /** A log of several segments with durable, uncommitted writes. */
 async function fill(writes = 8): Promise<void> {
   const disk = await open();
@@ -35,7 +58,8 @@ async function fill(writes = 8): Promise<void> {
 }
 
 function everything(): Record<string, string> {
-  const paths = [join(where, 'image'), ...segments()];
+  const log = readdirSync(join(where, 'log')).map((name) => join(where, 'log', name));
+  const paths = [join(where, 'image'), ...log];
   return Object.fromEntries(paths.map((path) => [path, readFileSync(path).toString('base64')]));
 }
 
@@ -90,6 +114,33 @@ describe('a torn end', () => {
     await again.close();
   });
 
+  it('may begin right behind what was durable', async () => {
+    const disk = await open({ segmentBytes: 65_536 });
+    await disk.start(1);
+    for (const fill of [1, 2]) await disk.write(0, [Buffer.alloc(100, fill)]);
+    await disk.close();
+    const [path] = segments();
+    const bytes = readFileSync(path!);
+    bytes[bytes.length - 2 * 156]! ^= 1;
+    writeFileSync(path!, bytes);
+    const again = await open();
+    expect(again.status.recovery).toEqual({ records: 1, tornBytes: 312 });
+    await again.close();
+  });
+
+  it('is one too where a guest has chosen a payload whose checksum is that of none', async () => {
+    const payload = Buffer.from('9d0ad96d', 'hex');
+    expect(crc32(payload)).toBe(0);
+    const disk = await open();
+    await disk.write(0, [payload]);
+    await disk.close();
+    const [path] = segments();
+    truncateSync(path!, readFileSync(path!).length - 4);
+    const again = await open();
+    expect(again.status.recovery).toEqual({ records: 0, tornBytes: 56 });
+    await again.close();
+  });
+
   it('is not read as the log where a guest wrote what looks like one', async () => {
     await fill(2);
     const disk = await open({ segmentBytes: 65_536 });
@@ -111,6 +162,43 @@ describe('a log is refused and left as it is where', () => {
     bytes[bytes.length - 1080 - 10]! ^= 4;
     writeFileSync(path, bytes);
     await expectRefusal('log-damaged', /no whole record stands here, but was durable once/);
+  });
+
+  it('a record is damaged that was durable, and what tells it is far behind', async () => {
+    const disk = await open({ sizeBytes: 2 ** 22, segmentBytes: 2 ** 24 });
+    await disk.start(1);
+    await disk.write(0, [Buffer.alloc(100)]);
+    // The record that tells begins before a border of what is read at once and ends behind it.
+    await disk.write(0, [Buffer.alloc(2 ** 20 - 20 - 56 - 156)]);
+    await disk.flush();
+    await disk.write(0, [Buffer.alloc(100)]);
+    await disk.close();
+    const [path] = segments();
+    const bytes = readFileSync(path!);
+    bytes[bytes.length - 156 - (2 ** 20 - 20)]! ^= 1;
+    writeFileSync(path!, bytes);
+    await expectRefusal('log-damaged', /but was durable once/, { sizeBytes: 2 ** 22 });
+  });
+
+  it('a record is whole and cannot be', async () => {
+    await fill(1);
+    const path = segments().at(-1)!;
+    const { tag } = description(path);
+    const record = { flags: 0, sequence: 3, synced: 0, a: 1, b: 9 };
+    appendFileSync(path, encodeHeader(Buffer.from(tag, 'hex'), { type: RECORD.commit, ...record }, []));
+    await expectRefusal('log-damaged', /a record that cannot be: epoch 9 is not sealed/);
+  });
+
+  it('a segment begins with another record than the one before ends with', async () => {
+    await fill();
+    const path = segments()[1]!;
+    const bytes = readFileSync(path);
+    const text = Buffer.from(JSON.stringify(description(path)).replace(/"firstSequence":(\d)/, '"firstSequence":9'));
+    // As long as it was, with the line end.
+    text.copy(bytes, 16);
+    bytes.writeUInt32BE(crc32(bytes.subarray(16, 16 + bytes.readUInt32BE(8))), 12);
+    writeFileSync(path, bytes);
+    await expectRefusal('log-damaged', /begins with record 9, not \d/);
   });
 
   it('a record is damaged in an older segment', async () => {
@@ -142,6 +230,12 @@ describe('a log is refused and left as it is where', () => {
     bytes[40]! ^= 1;
     writeFileSync(path, bytes);
     await expectRefusal('log-damaged', /checksum/);
+    for (const length of [0xffff_ffff, bytes.length - 15, 2 ** 20 + 1]) {
+      const other = Buffer.concat([bytes, Buffer.alloc(length < 2 ** 21 && length > 2 ** 20 ? 2 ** 20 : 0)]);
+      other.writeUInt32BE(length, 8);
+      writeFileSync(path, other);
+      await expectRefusal('log-damaged', new RegExp(`that it has ${length} bytes`));
+    }
     truncateSync(path, 7);
     await expectRefusal('log-damaged', /too short/);
   });
@@ -172,6 +266,7 @@ describe('a log is refused and left as it is where', () => {
   it('other files are in its folder', async () => {
     await fill();
     writeFileSync(join(where, 'log', 'notes.txt'), 'mine');
+    writeFileSync(join(where, 'log', '0000000099.redo.new'), 'half');
     await expectRefusal('log-foreign', /notes\.txt/);
   });
 
@@ -184,10 +279,11 @@ describe('a log is refused and left as it is where', () => {
     await fill();
     truncateSync(join(where, 'image'), SIZE / 2);
     await expectRefusal('image-unusable', /has 32768 bytes, not 65536/);
-    const { sizeBytes: _, ...rest } = { sizeBytes: SIZE };
-    await expect(
-      DiskBarrier.open({ image: join(where, 'image'), log: join(where, 'log'), ...rest }),
-    ).rejects.toMatchObject({ code: 'log-foreign' });
+    for (const size of [SIZE / 2, 2 * SIZE]) {
+      truncateSync(join(where, 'image'), size);
+      const asItIs = DiskBarrier.open({ image: join(where, 'image'), log: join(where, 'log') });
+      await expect(asItIs).rejects.toMatchObject({ code: 'log-foreign' });
+    }
   });
 
   it('somebody else has it open, or its image', async () => {
@@ -217,4 +313,13 @@ it('a segment that was being made when its process died is made again', async ()
   const disk = await open();
   expect(readdirSync(join(where, 'log')).some((name) => name.endsWith('.new'))).toBe(false);
   await disk.close();
+});
+
+it('a disk is its owner’s alone, and the same by every path', async () => {
+  const link = join(where, 'link');
+  symlinkSync(join(where, 'image'), link);
+  await (await open()).close();
+  await (await open({ image: link })).close();
+  const mode = (...names: string[]) => statSync(join(where, ...names)).mode & 0o777;
+  expect([mode('image'), mode('log'), mode('log', '0000000001.redo')]).toEqual([0o600, 0o700, 0o600]);
 });
