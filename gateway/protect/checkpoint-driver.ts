@@ -5,7 +5,7 @@ import { CopyMode } from './copy-mode.ts';
 import { MirrorError } from './disk-side.ts';
 import type { CheckpointReport, DriverOutcome, DriverState, DriverStatus } from './driver-events.ts';
 import type { DriverOptions } from './driver-options.ts';
-import { BEATS, DriverTerm, Ending } from './driver-term.ts';
+import { BEATS, DriverTerm, Ending, mostSilentMs } from './driver-term.ts';
 import { ImageRelay } from './image-relay.ts';
 import { MigrationError } from './migration.ts';
 import { restMs, untilNext } from './pace.ts';
@@ -153,7 +153,7 @@ export class CheckpointDriver {
     if (this.#beat !== null) clearInterval(this.#beat);
     this.#beat = setInterval(() => {
       link.call('protect.ping', { term: this.#term.number }).catch(() => link.close());
-      if (performance.now() - renewedAt < renewMs || link.isClosed) return;
+      if (performance.now() - renewedAt < renewMs || !link.isHeard(mostSilentMs(patienceMs))) return;
       renewedAt = performance.now();
       // Where it is refused, the next checkpoint is, too, and says why.
       gateway.resume().catch(() => {});

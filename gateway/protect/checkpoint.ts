@@ -1,12 +1,13 @@
 import { RequestError } from '../host/protocol.ts';
 import type { CheckpointReport } from './driver-events.ts';
 import type { DriverOptions } from './driver-options.ts';
+import { mostSilentMs } from './driver-term.ts';
 import type { ImageRelay } from './image-relay.ts';
 import { Migration, MigrationError, runOn } from './migration.ts';
 import { type QmpClient, QmpError } from './qmp.ts';
 import type { RamDelta } from './ram-delta.ts';
 import type { Checkpoint } from './standby-api.ts';
-import type { StandbyLink } from './standby-link.ts';
+import { LinkError, type StandbyLink } from './standby-link.ts';
 
 /** What a checkpoint is made with. */
 export interface CheckpointMeans {
@@ -30,7 +31,7 @@ export async function takeCheckpoint(
   checkpoint: Checkpoint,
 ): Promise<CheckpointReport | string> {
   const { options, qmp, link, relay, delta, isLive } = means;
-  const { gateway, disk, confirmTimeoutMs, onEvent } = options;
+  const { gateway, disk, confirmTimeoutMs, patienceMs, onEvent } = options;
   const beganAt = performance.now();
   // A machine that is being paused waits for its writes and hears nobody meanwhile: not where the standby is silent already.
   if (disk !== null) await link.call('protect.ping', { term: checkpoint.term });
@@ -39,7 +40,13 @@ export async function takeCheckpoint(
   const sent = relay.to(copy ?? sender);
   let isSealed = false;
   let mayBeComplete = false;
+  // Whatever the gateway is asked renews its lease, which a standby that has heard nothing waits for.
+  const isHeard = () => link.isHeard(mostSilentMs(patienceMs));
+  const checkHeard = () => {
+    if (!isHeard()) throw new LinkError('the standby has not been heard for too long');
+  };
   const seal = async () => {
+    checkHeard();
     const { heldFrames } = await gateway.seal();
     isSealed = true;
     await disk?.seal(qmp, link, checkpoint);
@@ -71,6 +78,7 @@ export async function takeCheckpoint(
     // The standby says so when it has the disks' writes, too.
     await confirmed;
     copy?.confirmed(checkpoint);
+    checkHeard();
     await gateway.commit(checkpoint.epoch);
     return {
       ...checkpoint,
@@ -86,7 +94,7 @@ export async function takeCheckpoint(
     await runOn(qmp, !isLive);
     const isTorn = error instanceof RequestError && error.code === 'image-torn';
     const isOver = isTorn || error instanceof MigrationError || (error instanceof QmpError && error.code === 'refused');
-    if (!isOver || link.isClosed || (mayBeComplete && !isTorn)) throw error;
+    if (!isOver || !isHeard() || (mayBeComplete && !isTorn)) throw error;
     sender.abandon();
     if (isTorn) delta?.restart();
     if (isSealed) await gateway.abort(checkpoint.epoch);

@@ -19,6 +19,11 @@ export class Ending extends Error {
 /** Pings within the standby's patience, requests within the lease. */
 export const BEATS = 4;
 
+/** @returns how long ago the standby may have been there: later its gateway is asked for nothing. An overdue ping is noticed at the end of the one before */
+export function mostSilentMs(patienceMs: number): number {
+  return Math.ceil(patienceMs + patienceMs / BEATS);
+}
+
 /** The term that a driver works in: begun, or gone on with, together with its standby. */
 export class DriverTerm {
   readonly #options: DriverOptions;
@@ -77,9 +82,7 @@ export class DriverTerm {
   /** @returns the checkpoint that the standby would go back to */
   async hello(link: StandbyLink, term = this.#number): Promise<Checkpoint | null> {
     const { vm, leaseMs, patienceMs, disk } = this.#options;
-    // A ping that is overdue is noticed only at the end of the one before.
-    const mostSilentMs = Math.ceil(patienceMs + patienceMs / BEATS);
-    const params = { vm, protocol: STANDBY_PROTOCOL, term, patienceMs: mostSilentMs, leaseMs } as const;
+    const params = { vm, protocol: STANDBY_PROTOCOL, term, patienceMs: mostSilentMs(patienceMs), leaseMs } as const;
     const { newest, disks, keepsChanges = false } = await link.call('protect.hello', params);
     checkMemory(this.#sendsChanges(), keepsChanges);
     checkNames(disk?.names ?? [], disks);

@@ -148,7 +148,12 @@ export class ImageStore {
     }
     ftruncateSync(incoming.fd, bytes);
     await this.#ram?.free();
-    if (this.#syncs) await promisify(fsync)(incoming.fd);
+    if (this.#syncs) {
+      await promisify(fsync)(incoming.fd).catch((error: Error) => {
+        // One that was abandoned meanwhile is closed.
+        if (this.#incoming === incoming) throw error;
+      });
+    }
     if (this.#incoming !== incoming) throw new TornImageError(`the image of epoch ${epoch} was abandoned`);
     const devices = this.#checked();
     this.#incoming = null;

@@ -37,6 +37,7 @@ export class StandbyLink {
   readonly #timeoutMs: number;
   readonly #pending = new Map<number, Pending>();
   #lastId = 0;
+  /** When the newest request was sent that has been answered: the standby was there then or later. */
   #answeredAt = Number.NEGATIVE_INFINITY;
   #isClosed = false;
   /** The standby has answered: it takes our certificate. */
@@ -82,9 +83,12 @@ export class StandbyLink {
     return this.#isClosed;
   }
 
-  /** When the newest request was sent that has been answered: the standby was there then or later. `performance.now`'s. */
-  get answeredAt(): number {
-    return this.#answeredAt;
+  /**
+   * Whether a request was answered that was sent so long ago at the most. A process that was not let run for a while finds out by this, and
+   * not by a timer, how long it is since the standby was there.
+   */
+  isHeard(withinMs: number): boolean {
+    return !this.#isClosed && performance.now() - this.#answeredAt <= withinMs;
   }
 
   /** @throws RequestError what the standby refuses; LinkError without an answer */

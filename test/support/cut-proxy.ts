@@ -1,6 +1,11 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
-/** Stands between a client and the gateway, and loses answers on purpose. */
+interface Pair {
+  readonly client: Socket;
+  readonly gateway: Socket;
+}
+
+/** Stands between a client and the gateway, or another server, and loses answers on purpose. */
 export class CutProxy {
   readonly path: string;
   /** Connections so far. */
@@ -9,6 +14,8 @@ export class CutProxy {
   readonly #open = new Set<Socket>();
   #cutAfter: string | null = null;
   #isDown = false;
+  #deaf: 'client' | 'server' | null = null;
+  readonly #pairs = new Set<Pair>();
 
   constructor(to: string) {
     this.path = `${to}.proxy`;
@@ -35,6 +42,12 @@ export class CutProxy {
     this.#isDown = false;
   }
 
+  /** One side hears nothing of the other any more, not even that it has hung up, and is heard. Null: it hears now what was said since. */
+  deafen(side: 'client' | 'server' | null): void {
+    this.#deaf = side;
+    for (const pair of this.#pairs) this.#silence(pair);
+  }
+
   async close(): Promise<void> {
     this.down();
     await new Promise((resolve) => this.#server.close(resolve));
@@ -47,12 +60,15 @@ export class CutProxy {
       return;
     }
     const gateway = connect(to);
+    const pair = { client, gateway };
+    this.#pairs.add(pair);
     let isCut = false;
     for (const socket of [client, gateway]) {
       this.#open.add(socket);
       socket.on('error', () => {});
       socket.on('close', () => {
         this.#open.delete(socket);
+        this.#pairs.delete(pair);
         client.destroy();
         gateway.destroy();
       });
@@ -68,5 +84,13 @@ export class CutProxy {
       if (isCut) client.destroy();
       else client.write(chunk);
     });
+    this.#silence(pair);
+  }
+
+  #silence({ client, gateway }: Pair): void {
+    if (this.#deaf === 'server') client.pause();
+    else client.resume();
+    if (this.#deaf === 'client') gateway.pause();
+    else gateway.resume();
   }
 }

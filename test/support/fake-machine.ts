@@ -12,8 +12,16 @@ export class FakeMachine {
   /** When it was paused and when it was let run again, `performance.now`'s. */
   readonly pausedAt: number[] = [];
   readonly resumedAt: number[] = [];
-  /** How long a copy takes, the machine being paused. */
+  /** Told when it is paused, and when it is let run. */
+  onChange: (is: 'paused' | 'runs') => void = () => {};
+  /** How long a copy takes; the machine is paused meanwhile, or at its end where it was not told to stop. */
   copyMs = 0;
+  /** So many of the next copies fail, when the machine has been paused. */
+  failsCopies = 0;
+  /** So many of the next `cont` are refused. */
+  refusesCont = 0;
+  /** QEMU has not put the last copy away yet. */
+  isPuttingAway: () => boolean = () => false;
   /** It is killed after it has said that its next copy is complete, when nobody has read all of that yet. */
   diesUnread = false;
   /** Its memory is a shared file. */
@@ -31,7 +39,10 @@ export class FakeMachine {
     writeFileSync(this.#ram, Buffer.alloc(FAKE_RAM_BYTES));
     this.#qemu = new FakeQemu(this.qmp);
     const { answers } = this.#qemu;
-    answers.set('query-status', () => ({ return: { status: this.status } }));
+    answers.set('query-status', () => {
+      const status = this.status === 'postmigrate' && this.isPuttingAway() ? 'finish-migrate' : this.status;
+      return { return: { status } };
+    });
     answers.set('query-migrate', () => ({ return: {} }));
     answers.set('query-kvm', () => ({ return: { enabled: false, present: false } }));
     answers.set('query-memdev', () => ({ return: [{ id: 'pc.ram', size: FAKE_RAM_BYTES, share: this.isShared }] }));
@@ -44,15 +55,18 @@ export class FakeMachine {
       return { return: {} };
     });
     answers.set('stop', () => {
-      this.status = 'paused';
-      this.pausedAt.push(performance.now());
-      this.#qemu.happen('STOP');
+      this.#pause('paused');
       return { return: {} };
     });
     answers.set('cont', () => {
       if (this.diesUnread) this.die();
+      if (this.refusesCont > 0) {
+        this.refusesCont--;
+        return { error: { class: 'GenericError', desc: 'not now' } };
+      }
       this.status = 'running';
       this.resumedAt.push(performance.now());
+      this.onChange('runs');
       return { return: {} };
     });
     answers.set('migrate', (parameters) => {
@@ -68,16 +82,37 @@ export class FakeMachine {
     closeSync(fd);
   }
 
+  /** It was told to end, and says so. */
+  shutDown(): void {
+    this.#qemu.happen('SHUTDOWN', { guest: true });
+    this.die();
+  }
+
   die(): void {
     this.#qemu.die();
   }
 
+  #pause(status: string): void {
+    this.status = status;
+    this.pausedAt.push(performance.now());
+    this.onChange('paused');
+    this.#qemu.happen('STOP');
+  }
+
   #migrate(path: string): void {
-    const socket = connect(path, () => (this.diesUnread ? socket.write(SENT.subarray(1)) : socket.end(SENT)));
+    const fails = this.failsCopies > 0;
+    if (fails) this.failsCopies--;
+    const socket = connect(path, () => {
+      if (fails) socket.destroy();
+      else if (this.diesUnread) socket.write(SENT.subarray(1));
+      else socket.end(SENT);
+    });
     socket.on('error', () => this.#qemu.happen('MIGRATION', { status: 'failed' }));
     setTimeout(() => {
-      this.status = 'postmigrate';
-      this.#qemu.happen('MIGRATION', { status: 'completed' });
+      if (this.status === 'running') this.#pause('finish-migrate');
+      // A machine that was told to stop stays paused where its copy fails.
+      this.status = fails ? 'paused' : 'postmigrate';
+      this.#qemu.happen('MIGRATION', { status: fails ? 'failed' : 'completed' });
     }, this.copyMs);
   }
 }

@@ -11,7 +11,7 @@ import { SLOT_BYTES } from '../../support/frames.ts';
 import { HOST_RULES, HostRig, refusalOf, until } from '../../support/host-rig.ts';
 import { arpFrame, NA, ndFrame, VM_IP4, VM_IP6, VM_MAC } from '../../support/neighbour-frames.ts';
 import { Scene } from '../../support/rig.ts';
-import { HOLD } from '../../support/scene.ts';
+import { HOLD, PASS } from '../../support/scene.ts';
 import { generationOf } from '../../support/verdicts.ts';
 
 let rig: HostRig;
@@ -73,6 +73,19 @@ test('failover is told as an event of the epoch, and one for each port', async (
     { kind: 'port', vm: 'vm0', name: 'tap1', state: 'up' },
     { kind: 'port', vm: 'vm0', name: 'tap0', state: 'fenced' },
   ]);
+});
+
+test('a takeover goes on behind the term that died with another gateway, and data passes as long as its host is heard', async () => {
+  const vm = host.vm('vm0');
+  expect(await vm.takeOver({ term: 4, epoch: 7, leaseMs: 100 })).toEqual({ term: 5, openEpoch: 8 });
+  expect([vm.term, vm.openEpoch, remembered]).toEqual([5, 8, [5]]);
+  scene.send(1, PASS);
+  scene.rig.clock.advanceTo(100e6);
+  scene.send(2, PASS);
+  expect(scene.left()).toEqual([1]);
+  expect(await vm.seal()).toMatchObject({ epoch: 8 });
+  scene.send(3, PASS);
+  expect(scene.left()).toEqual([3]);
 });
 
 test('a port that cannot be one is refused with the reason, and the term goes on', async () => {

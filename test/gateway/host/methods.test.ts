@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { REASON } from '../../../classifier/verdict.ts';
 import type { Method, ParamsOf } from '../../../gateway/host/api.ts';
 import type { HostClient } from '../../../gateway/host/client.ts';
+import { Methods } from '../../../gateway/host/methods.ts';
 import type { Vm } from '../../../gateway/vm.ts';
 import { makeFrame } from '../../support/frames.ts';
 import { HOST_RULES, HostRig, refusalOf } from '../../support/host-rig.ts';
@@ -97,6 +98,17 @@ describe('replication', () => {
       ['vm0', 'waiting', 2],
       ['vm0', 'on', 5],
     ]);
+  });
+
+  test('whatever changes a term is stored before those who listen are told', async () => {
+    const order: string[] = [];
+    const view = {
+      ...{ vms: new Map([['vm0', scene.vm]]), clock: scene.rig.clock, version: '1.2.3', bootId: 'boot-1' },
+      remember: () => order.push('stored'),
+    };
+    const methods = new Methods(view, (kind) => order.push(kind));
+    await methods.call('replication.start', { vm: 'vm0' }, { kinds: new Set(), isGone: false, access: null });
+    expect(order).toEqual(['stored', 'epoch']);
   });
 });
 

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { chmodSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { HostEvent, PortStatus } from '../../../gateway/host/api.ts';
 import { ROLES } from '../../../gateway/host/roles.ts';
 import { UnixListener } from '../../../gateway/host/unix-listener.ts';
@@ -145,19 +145,29 @@ describe('others than the owner', () => {
       },
     }).listen();
     const other = await slow.raw(await slow.socketFor(accessTo(['a'], 'read-only')));
-    const request = '{"jsonrpc":"2.0","id":1,"method":"metrics"}\n';
-    const began = performance.now();
-    other.write(request.repeat(4));
-    await other.next();
-    expect(asked).toBe(1);
     const owner = await slow.rig.raw();
-    owner.write(request.repeat(4));
-    for (let i = 0; i < 4; i++) await owner.next();
-    for (let i = 0; i < 3; i++) await other.next();
-    // Three times the rest for 20 ms, less a fifth of what the clock went on meanwhile.
-    expect(performance.now() - began).toBeGreaterThan(150);
-    expect(asked).toBe(8);
-    await slow.close();
+    const request = '{"jsonrpc":"2.0","id":1,"method":"metrics"}\n';
+    vi.useFakeTimers({ toFake: ['setTimeout'] });
+    try {
+      other.write(request.repeat(4));
+      await other.next();
+      expect(asked).toBe(1);
+      owner.write(request.repeat(4));
+      for (let i = 0; i < 4; i++) await owner.next();
+      expect(asked).toBe(5);
+      // Five times the 20 ms of each request, and of what is left of those before: of the first none but for a fifth of the owner's 80 ms.
+      for (const restMs of [100, 120, 220]) {
+        const before = asked;
+        vi.advanceTimersByTime(restMs - 1);
+        expect(asked).toBe(before);
+        vi.advanceTimersByTime(1);
+        await other.next();
+        expect(asked).toBe(before + 1);
+      }
+    } finally {
+      vi.useRealTimers();
+      await slow.close();
+    }
   });
 
   test('go before the owner does when too much is unfinished', async () => {

@@ -127,7 +127,10 @@ it('a machine that was paused for a checkpoint runs as long before the next one 
   await commits(3);
   const reports: readonly CheckpointReport[] = told('committed').slice(0, 2);
   for (const [i, { pauseMs }] of reports.entries()) {
-    expect(pauseMs, 'the copy is made while it is paused').toBeGreaterThan(machine.copyMs - TIMER_MS);
+    const pausedMs = machine.resumedAt[i]! - machine.pausedAt[i]!;
+    expect(pausedMs, 'the copy is made while it is paused').toBeGreaterThan(machine.copyMs - TIMER_MS);
+    // The driver may hear late that the machine is paused.
+    expect(pauseMs).toBeGreaterThan(machine.copyMs / 2);
     expect(machine.pausedAt[i + 1]! - machine.resumedAt[i]!).toBeGreaterThan(pauseMs - TIMER_MS);
   }
 });

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
@@ -49,6 +50,11 @@ it('refuses an image that is shorter than its sender says, damaged, or another o
     await expect(store.end({ term: 1, epoch }, bytes, crc)).rejects.toThrow(TornImageError);
   }
   await expect(store.end({ term: 1, epoch: 2 }, 0, 0)).rejects.toThrow(TornImageError);
+  store.begin({ term: 1, epoch: 2 });
+  store.write(Buffer.from('of another term'));
+  await expect(store.end({ term: 2, epoch: 2 }, 15, crc32('of another term'))).rejects.toThrow(TornImageError);
+  await expect(store.end({ term: 1, epoch: 2 }, 14, crc32('of another term'))).rejects.toThrow(TornImageError);
+  expect(store.incoming).toBeNull();
   expect(store.newest?.epoch).toBe(1);
   expect(newestText(store)).toBe('whole');
 });
@@ -65,6 +71,52 @@ it('finds its image again after the process was killed, whatever else lies there
   expect(again.newest).toMatchObject({ term: 2, epoch: 7 });
   expect(newestText(again)).toBe('seven');
   expect(readdirSync(folder).filter((name) => name.endsWith('.image'))).toHaveLength(1);
+});
+
+it('finds the image of the newest term, whatever its epoch, and whatever its checksum begins with', async () => {
+  const folder = newFolder();
+  const text = 'image 11';
+  expect(crc32(text).toString(16).length).toBeLessThan(8);
+  await put(new ImageStore(folder), 2, 1, text);
+  writeFileSync(join(folder, `1.9.5.${crc32('older').toString(16).padStart(8, '0')}.image`), 'older');
+  const again = new ImageStore(folder);
+  expect(again.newest).toMatchObject({ term: 2, epoch: 1 });
+  expect(newestText(again)).toBe(text);
+});
+
+it('keeps an image that comes once more', async () => {
+  const store = new ImageStore(newFolder());
+  await put(store, 1, 1, 'the same');
+  await put(store, 1, 1, 'the same');
+  expect(newestText(store)).toBe('the same');
+});
+
+it.each([
+  ['before', () => true],
+  ['after', (folder: string) => readdirSync(folder).some((name) => name.startsWith('1.2.'))],
+])('an image that is given up while the storage takes it, %s it has its name, does not count', async (_, isTime) => {
+  const folder = newFolder();
+  const store = new ImageStore(folder, true);
+  await put(store, 1, 1, 'one');
+  store.begin({ term: 1, epoch: 2 });
+  store.write(Buffer.from('two'));
+  const ended = store.end({ term: 1, epoch: 2 }, 3, crc32('two'));
+  const refused = expect(ended).rejects.toThrow('was abandoned');
+  while (!isTime(folder)) await nextTurn();
+  store.abandon();
+  await refused;
+  expect(newestText(store)).toBe('one');
+  expect(newestText(new ImageStore(folder))).toBe('one');
+});
+
+it('leaves no file open that it does not need', async () => {
+  const store = new ImageStore(newFolder());
+  const open = () => readdirSync('/proc/self/fd').length;
+  store.begin({ term: 1, epoch: 1 });
+  const before = open();
+  for (let epoch = 2; epoch < 50; epoch++) store.begin({ term: 1, epoch });
+  expect(open()).toBeLessThan(before + 20);
+  store.close();
 });
 
 it('does not count an image that lost its end', async () => {

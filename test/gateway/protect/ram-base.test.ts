@@ -1,5 +1,5 @@
 /** Until when a standby can go back to a checkpoint of changes: until a machine runs on its memory. */
-import { closeSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { PAGE_BYTES } from '../../../gateway/protect/delta-image.ts';
@@ -97,6 +97,41 @@ it('keeps what it needs to know whether a machine has run, wherever it is killed
   store.switching();
   expect(rig.opened().newest).toMatchObject({ epoch: 8, mayBeSwitched: true });
   expect(rig.kept().equals(readFileSync(rig.ram))).toBe(true);
+});
+
+it('an image that could not be brought in is brought in before the next one', async () => {
+  let isFull = false;
+  class Full extends RamBase {
+    override apply(path: string): void {
+      if (isFull) throw new Error('no space left');
+      super.apply(path);
+    }
+  }
+  await rig.delta.attach(rig.qmp);
+  const store = new ImageStore(rig.images, false, new Full(rig.images, false, free));
+  await rig.checkpoint(store, 1);
+  rig.change([3], 1);
+  isFull = true;
+  const copy = rig.delta.begin();
+  await expect(rig.put(store, 2, await rig.taken(copy))).rejects.toThrow('no space left');
+  copy.confirmed({ term: 1, epoch: 2 });
+  isFull = false;
+  rig.change([4], 1);
+  await rig.checkpoint(store, 3);
+  expect(rig.kept().equals(readFileSync(rig.ram))).toBe(true);
+});
+
+it('does not go back behind an image that is torn now: memory has its pages', async () => {
+  await rig.delta.attach(rig.qmp);
+  const store = rig.opened();
+  await rig.checkpoint(store, 1);
+  const { path } = store.newest!;
+  const first = readFileSync(path);
+  rig.change([3], 1);
+  await rig.checkpoint(store, 2);
+  writeFileSync(path, first);
+  truncateSync(store.newest!.path, 100);
+  expect(rig.opened().newest).toBeNull();
 });
 
 it('takes the memory of an earlier version, which kept no sums', async () => {

@@ -48,6 +48,23 @@ it('sends what a failed checkpoint had found once more', async () => {
   expect(rig.kept().equals(readFileSync(rig.ram))).toBe(true);
 });
 
+it('believes a confirmation of the last copy only', async () => {
+  await rig.delta.attach(rig.qmp);
+  const store = rig.opened();
+  await rig.checkpoint(store, 1);
+  rig.change([3], 1);
+  const lost = rig.delta.begin();
+  await rig.taken(lost);
+  const next = rig.delta.begin();
+  lost.confirmed({ term: 1, epoch: 2 });
+  await rig.put(store, 3, await rig.taken(next));
+  expect(rig.kept().equals(readFileSync(rig.ram))).toBe(true);
+  rig.delta.restart();
+  next.confirmed({ term: 1, epoch: 3 });
+  const image = await rig.taken(rig.delta.begin());
+  expect(image.readBigUInt64LE(40), 'it follows none').toBe(0n);
+});
+
 it('clears what a driver that comes anew does not send, for it is zero', async () => {
   await rig.delta.attach(rig.qmp);
   const store = rig.opened();

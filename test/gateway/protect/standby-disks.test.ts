@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { ImageStore } from '../../../gateway/protect/image-store.ts';
 import { Standby } from '../../../gateway/protect/standby.ts';
 import { STANDBY_PROTOCOL } from '../../../gateway/protect/standby-api.ts';
@@ -165,6 +166,35 @@ it('a driver that comes anew finds what the newest image has committed, and what
   expect(images()).toEqual(['222', '222']);
 });
 
+/** A standby with these disks, and a driver's connection to it. */
+async function kept(machine: Machine, fence: () => Promise<void>) {
+  const standby = new Standby({
+    vm: 'vm0',
+    store: new ImageStore(join(where, 'images')),
+    disks,
+    machine,
+    ports: {
+      fences: true,
+      switch: async ({ term }) => ({ term: term + 1, discardedFrames: 0, releasedFrames: 0 }),
+      unprotect: async () => {},
+    },
+    goesOnUnprotected: false,
+    silenceMs: 0,
+    fence,
+    onEvent: () => {},
+  });
+  const server = new StandbyServer(standby);
+  const address = { path: join(where, 'standby') };
+  await server.listen(address);
+  const link = await StandbyLink.connect(address, 5000);
+  closing.push(
+    () => standby.close(),
+    () => server.close(),
+    () => link.close(),
+  );
+  return { standby, link };
+}
+
 it('a standby keeps an image only with its disks, and gives them away between fence and machine', async () => {
   const done: string[] = [];
   const machine: Machine = {
@@ -180,32 +210,10 @@ it('a standby keeps an image only with its disks, and gives them away between fe
     },
     async stop() {},
   };
-  const standby = new Standby({
-    vm: 'vm0',
-    store: new ImageStore(join(where, 'images')),
-    disks,
-    machine,
-    ports: {
-      fences: true,
-      switch: async ({ term }) => ({ term: term + 1, discardedFrames: 0, releasedFrames: 0 }),
-      unprotect: async () => {},
-    },
-    goesOnUnprotected: false,
-    silenceMs: 0,
-    fence: async () => {
-      done.push('fenced');
-    },
-    onEvent: () => {},
+  const { standby, link } = await kept(machine, async () => {
+    await sleep(30);
+    done.push(`fenced, and disks are ${disks.status[0]!.state}`);
   });
-  const server = new StandbyServer(standby);
-  const address = { path: join(where, 'standby') };
-  await server.listen(address);
-  const link = await StandbyLink.connect(address, 5000);
-  closing.push(
-    () => standby.close(),
-    () => server.close(),
-    () => link.close(),
-  );
   const hello = { vm: 'vm0', protocol: STANDBY_PROTOCOL, term: 1, patienceMs: 1000, leaseMs: 0 } as const;
   expect(await link.call('protect.hello', hello)).toEqual({ newest: null, disks: [...NAMES] });
   const { disks: places } = await link.call('disk.copy', { term: 1 });
@@ -224,7 +232,38 @@ it('a standby keeps an image only with its disks, and gives them away between fe
   expect(standby.status.disks.map(({ committedEpoch }) => committedEpoch)).toEqual([1, 1]);
   await write(clients, 'two');
   await link.call('disk.seal', { term: 1, epoch: 2 });
+  link.begin({ term: 1, epoch: 2 }).write(Buffer.from('memory'));
+  const torn = link.call('image.end', { term: 1, epoch: 2, bytes: 6, crc: 1 });
+  await expect(torn).rejects.toMatchObject({ code: 'image-torn' });
+  expect(standby.status.disks.map(({ committedEpoch }) => committedEpoch)).toEqual([1, 1]);
   await standby.failover('told', true);
-  expect(done).toEqual(['fenced', 'loaded memory 1', 'one', 'one', 'ran']);
+  expect(done).toEqual(['fenced, and disks are on', 'loaded memory 1', 'one', 'one', 'ran']);
   await expect(link.call('disk.copy', { term: 1 })).rejects.toThrow();
+});
+
+it('disks that are copied anew leave no way back, and a driver that goes on with them finds what the image has committed', async () => {
+  const machine: Machine = {
+    ...{ state: 'warm', pid: 1234, qmp: '/nowhere', onExit: null },
+    load: async () => {},
+    run: async () => {},
+    stop: async () => {},
+  };
+  const { standby, link } = await kept(machine, async () => {});
+  const hello = { vm: 'vm0', protocol: STANDBY_PROTOCOL, term: 1, patienceMs: 1000, leaseMs: 0 } as const;
+  await link.call('protect.hello', hello);
+  const { disks: places } = await link.call('disk.copy', { term: 1 });
+  await Promise.all(places.map((place) => attached({ path: join(where, 'nbd') }, place.export)));
+  await link.call('disk.start', { term: 1, epoch: 0 });
+  await link.call('disk.seal', { term: 1, epoch: 1 });
+  const sender = link.begin({ term: 1, epoch: 1 });
+  sender.write(Buffer.from('memory'));
+  // The standby is killed when the image has its name.
+  const committed = vi.spyOn(disks, 'commit').mockResolvedValue();
+  await sender.end(5000);
+  committed.mockRestore();
+  expect(standby.status.disks.map(({ committedEpoch }) => committedEpoch)).toEqual([0, 0]);
+  expect(await link.call('disk.resume', { term: 1 })).toEqual({ isWhole: true });
+  expect(standby.status.disks.map(({ committedEpoch }) => committedEpoch)).toEqual([1, 1]);
+  await link.call('disk.copy', { term: 1 });
+  expect(standby.status).toMatchObject({ state: 'waiting', image: null });
 });

@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { encodeDeltaHeader, PAGE_BYTES } from '../../../gateway/protect/delta-image.ts';
 import { ImageStore } from '../../../gateway/protect/image-store.ts';
@@ -105,6 +106,7 @@ it('goes on from the last complete image when the driver says that the machine i
   await until(() => standby.status.state === 'active', 'the failover');
   expect(done).toEqual(['loaded two', 'switched 1.2, 0 addresses', 'ran']);
   expect(events.at(-1)).toMatchObject({ event: 'failover', epoch: 2, newTerm: 2, discardedFrames: 3 });
+  expect(standby.status).toMatchObject({ images: 2, incoming: null });
   await link.closed;
 });
 
@@ -128,6 +130,8 @@ it('a machine that was told to end is no failure', async () => {
   await link.call('protect.gone', { term: 1, isDeliberate: true, why: 'shut down' });
   expect(standby.status.state).toBe('ended');
   expect(done).toEqual([]);
+  await driver();
+  expect(standby.status.state, 'it is protected again').toBe('ready');
 });
 
 it('where the driver is silent for too long, its machine is taken for dead', async () => {
@@ -137,6 +141,111 @@ it('where the driver is silent for too long, its machine is taken for dead', asy
   link.close();
   await until(() => standby.status.state === 'active', 'the failover');
   expect(done.at(-1)).toBe('ran');
+});
+
+it('a driver that is heard is not taken for dead, whatever it says', async () => {
+  await open({ silenceMs: 3000 });
+  const link = await driver();
+  await send(link, 1, 1, 'one');
+  const image = link.begin({ term: 1, epoch: 2 });
+  for (const say of [() => link.call('protect.ping', { term: 1 }), () => image.write(Buffer.from('two'))]) {
+    await sleep(350);
+    const before = standby.status.driverSilentMs!;
+    say();
+    await until(() => standby.status.driverSilentMs! < before, 'the word to be heard');
+  }
+  expect(standby.status.state).toBe('ready');
+});
+
+it('a standby that is started anew with an image goes on from it where the driver comes and is silent, and not before', async () => {
+  await open({ silenceMs: 60 });
+  await send(await driver(), 1, 1, 'one');
+  await server.close();
+  await standby.close();
+  await sleep(150);
+  expect(done, 'nothing happens to one that is closed').toEqual([]);
+  made--;
+  await open({ silenceMs: 60 });
+  await sleep(150);
+  expect(standby.status, 'nobody has been heard').toMatchObject({ state: 'ready', driverSilentMs: null });
+  await driver();
+  await until(() => standby.status.state === 'active', 'the failover');
+});
+
+it.each([
+  ['told that the machine is dead', {}, true],
+  ['having made sure of that itself', { fence: async () => {} }, false],
+] as const)('where another gateway takes over, it waits for no lease when it was %s', async (_, options, isDead) => {
+  await open({ ports: portSwitch(false), ...options });
+  const link = await driver(1, 3_600_000);
+  await send(link, 1, 1, 'one');
+  if (isDead) await link.call('protect.gone', { term: 1, isDeliberate: false, why: 'killed' });
+  else void standby.failover('told', false);
+  await until(() => standby.status.state === 'active', 'the failover');
+});
+
+it('while the VM goes on here no driver is let in, nor when that has failed, and nobody tries again by himself', async () => {
+  let attempts = 0;
+  let fail: (why: Error) => void = () => {};
+  const fence = () => {
+    attempts++;
+    return new Promise<void>((_, reject) => {
+      fail = reject;
+    });
+  };
+  await open({ fence, silenceMs: 60 });
+  await send(await driver(), 1, 1, 'one');
+  const failed = standby.failover('told', false).catch((error: Error) => error.message);
+  await expect(driver()).rejects.toMatchObject({ code: 'fenced' });
+  fail(new Error('no'));
+  expect(await failed).toBe('no');
+  await expect(driver()).rejects.toMatchObject({ code: 'fenced' });
+  await sleep(150);
+  expect(attempts).toBe(1);
+});
+
+it('a machine that ends when it is the VM has failed', async () => {
+  await open();
+  await send(await driver(), 1, 1, 'one');
+  await standby.failover('told', true);
+  machine.onExit!('the machine ended: SIGSEGV');
+  expect(standby.status).toMatchObject({ state: 'failed', trouble: 'the machine ended: SIGSEGV' });
+});
+
+it('an image that is not what its sender says is refused as torn, and what was half there goes with its driver', async () => {
+  await open();
+  const link = await driver();
+  link.begin({ term: 1, epoch: 1 }).write(Buffer.from('one'));
+  const end = { term: 1, epoch: 1, bytes: 3, crc: 1 };
+  await expect(link.call('image.end', end)).rejects.toMatchObject({ code: 'image-torn' });
+  link.begin({ term: 1, epoch: 2 }).write(Buffer.from('two'));
+  await until(() => standby.status.incoming?.bytes === 3, 'the half');
+  link.close();
+  await until(() => events.some((event) => event.event === 'driver' && event.is === 'away'), 'the end');
+  expect(standby.status.incoming).toBeNull();
+});
+
+it('a term that has begun with output that no image contains leaves nothing to go on from', async () => {
+  await open();
+  const link = await driver();
+  await send(link, 1, 1, 'one');
+  await link.call('protect.forget', { term: 1 });
+  expect(standby.status).toMatchObject({ state: 'waiting', image: null });
+});
+
+it('bytes of who has not said that he is the driver are in no image', async () => {
+  await open();
+  const link = await driver();
+  const stranger = await StandbyLink.connect(address, 5000);
+  links.push(stranger);
+  const image = link.begin({ term: 1, epoch: 1 });
+  image.write(Buffer.from('wh'));
+  await link.call('protect.ping', { term: 1 });
+  stranger.begin({ term: 1, epoch: 1 }).write(Buffer.from('bad'));
+  await stranger.call('status', {});
+  image.write(Buffer.from('ole'));
+  await image.end(5000);
+  expect(readFileSync(store.newest!.path, 'latin1')).toBe('whole');
 });
 
 it('where another gateway takes over, it waits until the old one lets nothing pass', async () => {
@@ -175,8 +284,9 @@ it('without an image there is nothing to go on from, and whoever comes is protec
   await open();
   const link = await driver();
   await expect(standby.failover('told', true)).rejects.toMatchObject({ code: 'no-image' });
+  expect(standby.status.trouble).toContain('no complete image');
   await send(link, 1, 1, 'one');
-  expect(standby.status.state).toBe('ready');
+  expect(standby.status).toMatchObject({ state: 'ready', trouble: null });
 });
 
 it('a driver takes the place of the one before, which is heard no more', async () => {
@@ -262,4 +372,25 @@ it('keeps its image until the machine runs, also one of changes', async () => {
   expect(found).toEqual(Array(4).fill(expect.objectContaining({ epoch: 1, mayBeSwitched: true })));
   expect(asked, 'the second time the network may have been switched').toEqual([false, true]);
   expect(reopened(), 'a machine that runs changes its memory').toBeNull();
+});
+
+it('where a machine has run on the memory that images change, a failover that failed is not tried again', async () => {
+  const images = folder.path(`standby-images${made}`);
+  const dies: Machine = {
+    ...machine,
+    async load() {},
+    async run() {
+      // It ran for a moment, and nobody has heard that it did.
+      const ram = openSync(`${images}/ram`, 'r+');
+      writeSync(ram, 'x', 3 * PAGE_BYTES);
+      closeSync(ram);
+      throw new Error('the machine is gone');
+    },
+  };
+  await open({ machine: dies, store: new ImageStore(images, false, new RamBase(images, false, async () => {})) });
+  const image = (await driver()).begin({ term: 1, epoch: 1 });
+  image.write(encodeDeltaHeader({ ramBytes: 8 * PAGE_BYTES, deviceBytes: 0, pages: 0, follows: null }));
+  await image.end(5000);
+  await expect(standby.failover('told', true)).rejects.toThrow('the machine is gone');
+  await expect(standby.failover('told again', true)).rejects.toThrow('a machine has run on the memory');
 });

@@ -1,0 +1,80 @@
+/** How a standby has the network switched to its machine, also where it does not know whether that has been done. */
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import type { PortStatus } from '../../../gateway/host/api.ts';
+import { InsidePorts } from '../../../gateway/inside-ports.ts';
+import { memoryLink } from '../../../gateway/port/memory.ts';
+import { parsePortSpec } from '../../../gateway/port/spec.ts';
+import { failoverAt, takeoverAt } from '../../../gateway/protect/port-switch.ts';
+import { LiveMemoryPort } from '../../support/failover-scene.ts';
+import { SLOT_BYTES } from '../../support/frames.ts';
+import { HOST_RULES, HostRig } from '../../support/host-rig.ts';
+import { VM_IP4, VM_MAC } from '../../support/neighbour-frames.ts';
+import { Scene } from '../../support/rig.ts';
+import { HOLD, PASS } from '../../support/scene.ts';
+import { generationOf } from '../../support/verdicts.ts';
+
+const ADDRESSES = [{ ip: VM_IP4, mac: VM_MAC, tags: [], pair: 0, router: false, override: true }];
+
+let scene: Scene;
+let rig: HostRig;
+let inside: InsidePorts;
+
+beforeEach(async () => {
+  scene = new Scene({}, generationOf(HOST_RULES));
+  const port = (name: string) => new LiveMemoryPort(memoryLink(name, 8, SLOT_BYTES + 1, scene.rig.clock)[1]);
+  inside = new InsidePorts({
+    vm: scene.vm,
+    first: [{ spec: parsePortSpec('tap0'), port: port('tap0') }],
+    open: ({ arg }) => port(arg),
+    isTaken: () => false,
+    onInside: () => {},
+  });
+  const ports = (): PortStatus[] =>
+    inside.inForce.map(({ spec }, pair) => ({
+      ...{ vm: 'vm0', pair, side: 'inside', name: spec.arg, backend: spec.backend },
+      ...{ link: 'up', trouble: null, mtu: null, counters: {} },
+    }));
+  const failover = (_: string, term: number, epoch: number, text: string) => inside.failover(term, epoch, text);
+  rig = await new HostRig(scene, { failover, ports }).listen();
+});
+afterEach(() => rig.close());
+
+it("this host's gateway takes over with a lease, tells the network, and goes back again where nothing has run since", async () => {
+  const ports = takeoverAt(rig.client(), 'vm0', 100);
+  expect(await ports.switch({ term: 4, epoch: 7 }, ADDRESSES, true)).toMatchObject({ term: 5 });
+  expect(scene.rig.net.take(), 'the address is announced').toHaveLength(1);
+  scene.send(1, PASS);
+  scene.rig.clock.advanceTo(100e6);
+  scene.send(2, PASS);
+  expect(scene.left()).toEqual([1]);
+  expect(await ports.switch({ term: 4, epoch: 7 }, ADDRESSES, true)).toMatchObject({ term: 6 });
+  await expect(ports.switch({ term: 4, epoch: 7 }, ADDRESSES, false)).rejects.toMatchObject({ code: 'stale-term' });
+});
+
+it('what is held leaves at once where the VM goes on unprotected', async () => {
+  const ports = takeoverAt(rig.client(), 'vm0');
+  const { term } = await ports.switch({ term: 4, epoch: 7 }, [], false);
+  scene.send(1, HOLD);
+  await ports.unprotect(term);
+  expect(scene.vm.epochs.state).toBe('off');
+  expect(scene.left()).toEqual([1]);
+  // What has left cannot be undone: whoever asks once more is told.
+  await expect(ports.switch({ term: 4, epoch: 7 }, [], true)).rejects.toMatchObject({ code: 'stale-term' });
+});
+
+it('the gateway is told to go on behind the port of this host, and once more only where it is there since', async () => {
+  const host = rig.client();
+  await host.vm('vm0').start();
+  const checkpoint = { term: 1, epoch: 0 };
+  expect(await failoverAt(host, 'vm0', 'tap1').switch(checkpoint, [], true)).toMatchObject({ term: 2 });
+  await expect(failoverAt(host, 'vm0', 'tap1').switch(checkpoint, [], false)).rejects.toMatchObject({
+    code: 'stale-term',
+  });
+  for (const elsewhere of ['tap2', 'tap1 tap2']) {
+    await expect(failoverAt(host, 'vm0', elsewhere).switch(checkpoint, [], true)).rejects.toMatchObject({
+      code: 'stale-term',
+    });
+  }
+  expect(await failoverAt(host, 'vm0', ' tap1 ').switch(checkpoint, [], true)).toMatchObject({ term: 3 });
+  expect(inside.inForce.map(({ spec }) => spec.arg)).toEqual(['tap1']);
+});
