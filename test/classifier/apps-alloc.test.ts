@@ -4,26 +4,10 @@ import { L3, L4, Parsed } from '../../classifier/parsed.ts';
 import { APPS } from '../../rules/apps.ts';
 import { SAMPLES } from '../support/app-samples.ts';
 import { bytesOf } from '../support/ask-app.ts';
+import { leastHeapGrowth, leastOfEight } from '../support/heap-growth.ts';
 
-const ROUNDS = 8;
 const PASSES = 2_000;
 const NOISE_BYTES = 400;
-
-/** @returns the fewest bytes by which the heap grew in one of the rounds */
-function leastGrowth(round: () => void): number {
-  const gc = globalThis.gc;
-  if (gc === undefined) throw new Error('run with --expose-gc');
-  round();
-  round();
-  let least = Number.POSITIVE_INFINITY;
-  for (let i = 0; i < ROUNDS; i++) {
-    gc();
-    const before = process.memoryUsage().heapUsed;
-    round();
-    least = Math.min(least, process.memoryUsage().heapUsed - before);
-  }
-  return least;
-}
 
 test('asking every recogniser about every sample allocates nothing, beside a loop that does', () => {
   const asked = SAMPLES.map(([, payload, shape]) => {
@@ -52,7 +36,7 @@ test('asking every recogniser about every sample allocates nothing, beside a loo
     made.length = 0;
     for (let pass = 0; pass < PASSES; pass++) made.push({ pass });
   };
-  expect(leastGrowth(ask)).toBeLessThan(NOISE_BYTES);
-  expect(leastGrowth(allocate)).toBeGreaterThan(PASSES * 8);
+  expect(leastHeapGrowth(ask, NOISE_BYTES).bytes).toBeLessThan(NOISE_BYTES);
+  expect(leastOfEight(allocate)).toBeGreaterThan(PASSES * 8);
   expect(answers).toBeGreaterThan(0);
 });

@@ -17,6 +17,7 @@ import type {
 } from '../../rules/rule.ts';
 import { dynamicSet, match, ruleSetOf } from '../support/arbitrary-rules.ts';
 import { flowOf } from '../support/frame-maker.ts';
+import { leastHeapGrowth } from '../support/heap-growth.ts';
 import { MATCHERS } from '../support/matchers.ts';
 import { parsedOf, parseInto } from '../support/parse-frame.ts';
 
@@ -558,22 +559,14 @@ describe.each(MATCHERS)('the %s matcher', (_, make) => {
     // A variable that holds a fraction would be allocated anew at each step.
     const nowNs = Float64Array.of(0.5);
     let sum = 0;
-    const grown = (each: () => void) => {
-      let least = Number.POSITIVE_INFINITY;
-      for (let round = 0; round < 8; round++) {
-        globalThis.gc!();
-        const before = process.memoryUsage().heapUsed;
-        for (let i = 0; i < 20_000; i++) each();
-        least = Math.min(least, process.memoryUsage().heapUsed - before);
+    const { bytes, rounds } = leastHeapGrowth(() => {
+      for (let i = 0; i < 20_000; i++) {
+        nowNs[0]! += 1234.5;
+        live.nowNs = nowNs[0]!;
+        sum += matcher.classify(p, slab.view);
       }
-      return least;
-    };
-    const ours = grown(() => {
-      nowNs[0]! += 1234.5;
-      live.nowNs = nowNs[0]!;
-      sum += matcher.classify(p, slab.view);
-    });
-    expect(sum).toBe(-8 * 20_000);
-    expect(ours).toBeLessThan(20_000);
+    }, 20_000);
+    expect(sum).toBe(-rounds * 20_000);
+    expect(bytes).toBeLessThan(20_000);
   });
 });

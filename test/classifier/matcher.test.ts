@@ -10,6 +10,7 @@ import { FIELDS, type FieldMatch, type FieldName, type Match } from '../../rules
 import { FIELD_NAMES, match, ruleSetOf } from '../support/arbitrary-rules.ts';
 import { CAPTURES, captureFiles, NO_CAPTURES } from '../support/captures.ts';
 import { isCarried, layOut, setField } from '../support/frame-fields.ts';
+import { leastHeapGrowth, leastOfEight } from '../support/heap-growth.ts';
 import { MATCHERS } from '../support/matchers.ts';
 import { forEachFrame } from '../support/reference-rows.ts';
 
@@ -217,28 +218,18 @@ describe.each(MATCHERS)('the %s matcher', (_, make) => {
     const p = frame(L3.ip4, L4.udp, { 'ip.saddr': 7 * 2 ** 26, 'udp.dport': 1007 });
     const other = frame(L3.ip6, L4.udp, { 'ip6.saddr': full('ip6.saddr') });
     let kept: unknown = null;
-    const grown = (each: () => void) => {
-      let least = Number.POSITIVE_INFINITY;
-      for (let round = 0; round < 8; round++) {
-        globalThis.gc!();
-        const before = process.memoryUsage().heapUsed;
-        for (let i = 0; i < 20_000; i++) each();
-        least = Math.min(least, process.memoryUsage().heapUsed - before);
+    const ours = () => {
+      for (let i = 0; i < 20_000; i++) {
+        matcher.classify(p, SLAB);
+        matcher.classify(other, SLAB);
       }
-      return least;
     };
-    const classifyBoth = () => {
-      matcher.classify(p, SLAB);
-      matcher.classify(other, SLAB);
+    const control = () => {
+      for (let i = 0; i < 20_000; i++) kept = { kept: null };
     };
-    classifyBoth();
-    const ours = grown(classifyBoth);
-    const control = grown(() => {
-      kept = { kept: null };
-    });
+    expect(leastHeapGrowth(ours, 20_000).bytes).toBeLessThan(20_000);
+    expect(leastOfEight(control)).toBeGreaterThan(20_000 * 8);
     expect(kept).not.toBeNull();
-    expect(control).toBeGreaterThan(20_000 * 8);
-    expect(ours).toBeLessThan(20_000);
   });
 });
 

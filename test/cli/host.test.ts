@@ -148,7 +148,7 @@ describe('holdfast host', () => {
   async function declaring(...args: readonly string[]) {
     const child = spawn(process.execPath, [HOLDFAST, 'host', 'declare', '--timeout', '60m', ...args], {
       env: { ...process.env, NODE_OPTIONS: '', HOLDFAST_CONTROL: rig.path },
-      timeout: 20_000,
+      timeout: 60_000,
     });
     let stderr = '';
     child.stderr.on('data', (text) => {

@@ -213,7 +213,7 @@ describe('as a command with a heap of 64 MB', () => {
     ]) {
       const { code, signal, stdout } = await holdfast(['replay', '--json', path, ...args], {
         ...small,
-        timeoutMs: 10_000,
+        timeoutMs: 25_000,
       });
       expect([code, signal]).toEqual([0, null]);
       expect(jsonLines(stdout)[0]).toMatchObject({ frames: 4, released: 4 });

@@ -69,7 +69,7 @@ async function settlesTo(before: unknown): Promise<void> {
     state = scene.state();
     return false;
   };
-  await until(isBefore, 'the state before', 5000).catch(() => {});
+  await until(isBefore, 'the state before', 30_000).catch(() => {});
   expect(state).toEqual(before);
 }
 

@@ -38,7 +38,8 @@ function settings(): string {
   ].join('');
 }
 
-test('a device that is fit has nothing against it, and is left as it was', () => {
+test('a device that is fit has nothing against it, and is left as it was', async () => {
+  await netns.settled();
   const before = settings();
   const checks = ask('inside', 'outside');
   expect(settings()).toBe(before);

@@ -11,6 +11,7 @@ import { parsePortSpec } from '../../gateway/port/spec.ts';
 import { leaveNetns, Netns, noNetnsReason, type Program, until } from '../support/netns.ts';
 import { generationOfText } from '../support/replay-frames.ts';
 import { tsharkFields, withoutTshark } from '../support/tshark.ts';
+import { endOf } from '../support/wire.ts';
 
 const reason = noNetnsReason('sysctl', 'ping', 'bridge', 'tcpdump') ?? withoutTshark;
 const MAC = '02:00:00:00:00:0a';
@@ -159,7 +160,7 @@ test('the bridge and the client find the standby, and nothing of the old machine
   await until(() => vm.counters.reasonsByName().fenced! >= 50, 'frames of the old machine to be dropped');
   await Promise.all(flood.map((program) => program.stop('SIGTERM')));
   await new Promise((resolve) => setTimeout(resolve, 50));
-  await wire.program.stop();
+  await endOf(wire.program);
 
   const packets = await tsharkFields(wire.path, [
     'eth.src',
@@ -197,7 +198,7 @@ test('nothing that is sent to the VM reaches the old machine any more', async ()
   live.settle();
   const old = await capture(a, 'eth0');
   for (let n = 0; n < 5; n++) expect(await pings(client, VM)).toEqual([TTL.b, TTL.b]);
-  await old.program.stop();
+  await endOf(old.program);
   const packets = await tsharkFields(old.path, ['eth.src'] as const);
   expect(packets.filter((packet) => packet['eth.src'] !== MAC)).toEqual([]);
 });

@@ -190,7 +190,7 @@ test('another process takes over: the first ends by itself, terms, epochs and fr
   gateway = scene.start('--inside', 'inside', '--outside', 'outside', ...flags, '--takeover');
   await gateway.says('ready');
   expect(await before.ended).toBe(0);
-  expect(gateway.stderr).toMatch(/took over: no frame moved for \d+ ms/);
+  await until(() => /took over: no frame moved for \d+ ms/.test(gateway.stderr), 'the gateway to say what it did');
   client = scene.client();
   expect(await vm()).toMatchObject({ state: 'waiting', term: 1, sealedEpochs: [1], heldFrames: 2 });
   const next = client.vm('vm0');

@@ -86,7 +86,7 @@ const CONVERSATIONS: Readonly<Record<string, () => Promise<void>>> = {
       copyFileSync(`${SAMPLES}/${name}.pcap`, `${scene.folder}/pcap/${name}.pcap`);
     const called = ['-sn', 'uas', '-rtp_echo', '-mp', '16384', '-i', NETWORK.ip4, '-m', '1', '-nostdin'];
     const server = scene.network.start('sh', '-c', `cd ${scene.folder} && exec sipp ${called.join(' ')}`);
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await until(() => scene.network.run('ss', '-uln').includes(':5060'), 'the one who is called to listen', 30_000);
     const caller = ['-sn', 'uac_pcap', '-mp', '16384', '-i', GUEST.ip4, '-m', '1', '-nostdin', '-d', '500'];
     const command = `cd ${scene.folder} && exec sipp ${[...caller, NETWORK.ip4].join(' ')}`;
     await scene.guest.start('sh', '-c', command).done();

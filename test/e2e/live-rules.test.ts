@@ -4,7 +4,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { HostClient } from '../../gateway/host/client.ts';
 import { CONTROL_PORT, DATA_PORT } from '../soak/frames.ts';
 import { LiveScene } from '../support/live-scene.ts';
-import { type Netns, noNetnsReason } from '../support/netns.ts';
+import { lostBeside } from '../support/lost-beside.ts';
+import { noNetnsReason } from '../support/netns.ts';
 import { runs } from '../support/runs.ts';
 
 const reason = noNetnsReason('sysctl');
@@ -73,18 +74,6 @@ class Guest {
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** What the kernel lost on the way to the gateway, and behind it: on a busy machine its queues between devices are full, too. */
-function lostBeside(): number {
-  const dropped = (netns: Netns, device: string) =>
-    Number(netns.run('cat', `/sys/class/net/${device}/statistics/rx_dropped`));
-  const [names, values] = scene.network
-    .run('grep', '^Udp:', '/proc/net/snmp')
-    .split('\n')
-    .map((line) => line.split(' '));
-  const unread = Number(values![names!.indexOf('RcvbufErrors')]);
-  return dropped(scene.gateway, 'inside') + dropped(scene.network, 'eth0') + unread;
-}
-
 /** What the gateway counted so far. */
 async function counted() {
   const { vms, ports } = await client.call('status', {});
@@ -115,7 +104,7 @@ async function highestRateWithoutLoss(): Promise<number> {
 async function editUnder(framesPerSecond: number, file: string): Promise<boolean> {
   const { generation: first } = await client.call('status', {});
   const before = await counted();
-  const lostBesideBefore = lostBeside();
+  const lostBesideBefore = lostBeside(scene);
   const receiver = scene.network.start(process.execPath, ...script('receiver.ts'), file, String(MOST_FRAMES));
   await receiver.says('receiving');
   const guest = new Guest(framesPerSecond);
@@ -128,7 +117,7 @@ async function editUnder(framesPerSecond: number, file: string): Promise<boolean
   receiver.child.stdin!.end();
   await receiver.done();
   const after = await counted();
-  if (after.lost > before.lost || lostBeside() > lostBesideBefore) return false;
+  if (after.lost > before.lost || lostBeside(scene) > lostBesideBefore) return false;
   const arrived = arrivedOf(file);
   // In queues of the kernel that tell nobody: what the guest sent was not read, or what the link took did not arrive.
   if (after.outbound - before.outbound < sent || after.passed - before.passed > arrived.length) return false;
@@ -168,7 +157,7 @@ test('a change that nobody confirms is taken back, though the one who made it is
   const gateway = await scene.run('--rules', scene.file('live.rules', rulesOf(1)));
   client = scene.client();
   const hasty = scene.client();
-  await hasty.call('rules.apply', { text: rulesOf(2), confirmWithinMs: 500 });
+  await hasty.call('rules.apply', { text: rulesOf(2), confirmWithinMs: 2000 });
   hasty.close();
   const textNow = async () => (await client.call('rules.text', {})).texts[0]!.text;
   expect(await textNow()).toBe(rulesOf(2));

@@ -37,9 +37,10 @@ test('no thread keeps more rights than ports need, and devices that come back ar
   ping();
   scene.gateway.run('ip', 'link', 'del', 'outside');
   await until(() => gateway.stderr.includes('waiting for network device outside'), 'the gateway to miss its device');
+  const missed = gateway.stderr.length;
   scene.gateway.veth('outside', scene.network, 'eth0');
   scene.network.run('ip', 'addr', 'add', `${NETWORK.ip4}/24`, 'dev', 'eth0');
-  await until(() => gateway.stderr.includes('the outside port is up'), 'the device to be back');
+  await until(() => gateway.stderr.includes('the outside port is up', missed), 'the device to be back');
   // It has another address now.
   scene.guest.run('ip', 'neigh', 'flush', 'all');
   ping();

@@ -145,7 +145,10 @@ describe.each(Object.entries(BACK_ENDS))('%s port', (_, make) => {
 
   test('frames that a deleted device gave and nobody read are lost, counted, when another one takes its place', async () => {
     const { near, far } = pair();
+    let ready = 0;
+    near.onReady = () => ready++;
     await new PortHand(far).send([FRAME, FRAME, FRAME]);
+    await until(() => ready > 0, 'the frames to be there');
     await new Promise((resolve) => setTimeout(resolve, 20));
     netns.run('ip', 'link', 'del', 'near');
     await until(() => near.link === 'absent', 'the device to be gone');
@@ -224,8 +227,9 @@ describe.each(Object.entries(BACK_ENDS))('%s port', (_, make) => {
     }
   });
 
-  test('a port changes its device as it needs and leaves it as it was', () => {
+  test('a port changes its device as it needs and leaves it as it was', async () => {
     netns.veth('near', netns, 'far');
+    await netns.settled();
     netns.run('sysctl', '-qw', 'net.ipv6.conf.near.disable_ipv6=0');
     const promiscuity = () => /promiscuity (\d+)/.exec(netns.run('ip', '-d', 'link', 'show', 'near'))![1];
     const ipv6 = () => netns.run('cat', '/proc/sys/net/ipv6/conf/near/disable_ipv6').trim();

@@ -167,10 +167,9 @@ test(
       const driver = scene.protectByCommand('--lease', '30s');
       await committed(driver, 1, 'at first');
       await answered(vm.client ?? (await vm.counting()), 50, `before death ${i + 1}`);
-      const isSwitched = scene.gatewayDoes('failover');
-      isSwitched.catch(() => {});
+      const isSwitched = await scene.listenFor('failover');
       scene.killMachine();
-      if (random.below(2) === 0) await isSwitched;
+      if (random.below(2) === 0) await isSwitched.done;
       else {
         await scene.standby.says('failing-over');
         await sleep(random.below(100));

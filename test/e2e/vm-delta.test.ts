@@ -75,9 +75,9 @@ test(
     await driver.kill();
     scene.killMachine();
     await scene.startStandby();
-    const isSwitched = scene.gatewayDoes('failover');
+    const isSwitched = await scene.listenFor('failover');
     scene.askStandby((link) => link.call('failover', {}, PATIENCE_MS)).catch(() => {});
-    await isSwitched;
+    await isSwitched.done;
     await scene.standby.kill();
     const found = await scene.machineStatus(scene.place + 1);
     if (found === 'running') {

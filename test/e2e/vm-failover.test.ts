@@ -125,11 +125,12 @@ test(
       await scene.says('committed');
       scene.killMachine();
     };
-    expect(await noticed(scene, 10, late, kill)).not.toBeNull();
+    // Every other time it does not: 2 ms are short.
+    expect(await noticed(scene, 20, late, kill)).not.toBeNull();
     console.log(`sealed late: ${vm.client!.violation}`);
     await vm.keep();
   },
-  8 * MINUTE_MS,
+  12 * MINUTE_MS,
 );
 
 /** Releases frames before the checkpoint that contains them is on the standby. */
@@ -217,7 +218,7 @@ test(
       await sleep(30);
       scene.killMachine();
     };
-    expect(await noticed(scene, 5, () => scene.protect(), kill)).not.toBeNull();
+    expect(await noticed(scene, 10, () => scene.protect(), kill)).not.toBeNull();
     console.log(`nothing held: ${vm.client!.violation}`);
   },
   6 * MINUTE_MS,

@@ -14,12 +14,10 @@ import { DEFAULT_LIMITS } from '../../gateway/occupancy.ts';
 import { type MemoryPort, memoryLink } from '../../gateway/port/memory.ts';
 import type { Pacing } from '../../gateway/tx-buffer.ts';
 import { Vm } from '../../gateway/vm.ts';
+import { leastHeapGrowth, leastOfEight } from '../support/heap-growth.ts';
 import { generationOfText, MIXED_RULES, type ReplayKind, replayFrame } from '../support/replay-frames.ts';
 
-const ROUNDS = 8;
-const WARM_UP = 2;
 const FRAMES = 50_000;
-const ALL_FRAMES = (WARM_UP + ROUNDS) * FRAMES;
 const BURST = 50;
 const SLOT_BYTES = 2048;
 /** What one round may leave behind that has nothing to do with its frames: below a hundredth of a byte each. */
@@ -27,29 +25,6 @@ const NOISE_BYTES = 400;
 /** A turn that finds something to release asks the clock, whose answer is allocated: per turn, not per frame. */
 const CLOCK_BYTES = 32;
 const TURNS = FRAMES / BURST;
-
-/**
- * @param after what a round leaves to be done, not measured
- * @param warmUp rounds until all code is compiled: a commit runs once per round
- * @returns the fewest bytes by which the heap grew in one of the rounds
- */
-function leastGrowth(round: () => void, after: () => void = () => {}, warmUp = WARM_UP): number {
-  const gc = globalThis.gc;
-  if (gc === undefined) throw new Error('run with --expose-gc');
-  for (let i = 0; i < warmUp; i++) {
-    round();
-    after();
-  }
-  let least = Number.POSITIVE_INFINITY;
-  for (let i = 0; i < ROUNDS; i++) {
-    gc();
-    const before = process.memoryUsage().heapUsed;
-    round();
-    least = Math.min(least, process.memoryUsage().heapUsed - before);
-    after();
-  }
-  return least;
-}
 
 /** A VM between memory ports, with a batch of frames that is sent again and again. */
 class Line {
@@ -118,51 +93,65 @@ class Line {
   }
 }
 
-function rounds(burst: () => void): number {
+interface Growth {
+  /** The fewest by which the heap grew in one of the rounds. */
+  readonly bytes: number;
+  /** Of all rounds. */
+  readonly frames: number;
+}
+
+/** @param round of `FRAMES` frames */
+function leastGrowth(round: () => void, enough: number, after?: () => void): Growth {
+  const { bytes, rounds } = leastHeapGrowth(round, enough, after);
+  return { bytes, frames: rounds * FRAMES };
+}
+
+function growthOf(burst: () => void, enough = NOISE_BYTES): Growth {
   return leastGrowth(() => {
     for (let i = 0; i < FRAMES / BURST; i++) burst();
-  });
+  }, enough);
 }
 
 describe('from receive to transmit nothing is allocated per frame', () => {
   test('the measurement sees what is allocated: one small object per frame', () => {
     const kept: { n: number }[] = [];
-    const growth = leastGrowth(() => {
+    const round = () => {
       for (let i = 0; i < FRAMES; i++) kept[i & 1023] = { n: i };
-    });
-    expect(growth).toBeGreaterThan(FRAMES * 8);
+    };
+    expect(leastOfEight(round)).toBeGreaterThan(FRAMES * 8);
   });
 
   test('a frame that passes', () => {
     const line = new Line(['media', 'data']);
-    const growth = rounds(() => {
+    const { bytes, frames } = growthOf(() => {
       line.send();
       line.take();
     });
-    expect(line.vm.counters.get('passed')).toBe(ALL_FRAMES);
-    expect(line.received).toBe(ALL_FRAMES);
-    expect(growth).toBeLessThan(NOISE_BYTES);
+    expect(line.vm.counters.get('passed')).toBe(frames);
+    expect(line.received).toBe(frames);
+    expect(bytes).toBeLessThan(NOISE_BYTES);
   });
 
   test('a frame that passes as long as its host has a lease: only what the clock says, once a turn', () => {
     const line = new Line(['media', 'data']);
     line.term = line.vm.start('now', 1e18).term;
-    const growth = rounds(() => {
+    const enough = NOISE_BYTES + TURNS * CLOCK_BYTES;
+    const { bytes, frames } = growthOf(() => {
       line.send();
       line.take();
-    });
-    expect(line.vm.counters.get('passed')).toBe(ALL_FRAMES);
-    expect(growth).toBeLessThan(NOISE_BYTES + TURNS * CLOCK_BYTES);
+    }, enough);
+    expect(line.vm.counters.get('passed')).toBe(frames);
+    expect(bytes).toBeLessThan(enough);
   });
 
   test('a frame that travels to the VM', () => {
     const line = new Line(['media']);
-    const growth = rounds(() => {
+    const { bytes, frames } = growthOf(() => {
       line.sendIn();
       line.takeIn();
     });
-    expect(line.vm.counters.get('inboundPassed')).toBe(ALL_FRAMES);
-    expect(growth).toBeLessThan(NOISE_BYTES);
+    expect(line.vm.counters.get('inboundPassed')).toBe(frames);
+    expect(bytes).toBeLessThan(NOISE_BYTES);
   });
 
   test('a frame that inbound rules judge, by what sets hold and the host has declared', () => {
@@ -175,15 +164,15 @@ inbound { udp dport @gone drop; udp dport 4000 declared drop; ip saddr . udp spo
     const flow = { ipVersion: 4, src: 1n, dst: 2n, protocol: 17, srcPort: 3, dstPort: 4, vlanId: null } as const;
     declared.declare(flow, 'data', null, 0);
     line.clock.advanceTo(line.clock.nowNs() + 1e10);
-    const growth = rounds(() => {
+    const { bytes, frames } = growthOf(() => {
       line.sendIn();
       line.takeIn();
     });
     const { counters } = line.vm;
-    expect(counters.get('inboundPassed') + counters.get('inboundDropped')).toBe(ALL_FRAMES);
-    expect(counters.get('inboundPassed')).toBeGreaterThan(ALL_FRAMES / 8);
-    expect(counters.get('inboundDropped')).toBeGreaterThan(ALL_FRAMES / 8);
-    expect(growth).toBeLessThan(NOISE_BYTES);
+    expect(counters.get('inboundPassed') + counters.get('inboundDropped')).toBe(frames);
+    expect(counters.get('inboundPassed')).toBeGreaterThan(frames / 8);
+    expect(counters.get('inboundDropped')).toBeGreaterThan(frames / 8);
+    expect(bytes).toBeLessThan(NOISE_BYTES);
   });
 
   test('a frame that rules on trial judge, too, and that a trace looks at', () => {
@@ -201,44 +190,45 @@ inbound { udp dport @gone drop; udp dport 4000 declared drop; ip saddr . udp spo
       timeText: String,
       send: () => true,
     });
-    const growth = rounds(() => {
+    const { bytes, frames } = growthOf(() => {
       line.send();
       line.take();
     });
     trace.end();
-    const judged = audit.cells().reduce((sum, { frames }) => sum + frames, 0);
-    expect(judged).toBe(ALL_FRAMES);
-    expect(growth).toBeLessThan(NOISE_BYTES);
+    const judged = audit.cells().reduce((sum, cell) => sum + cell.frames, 0);
+    expect(judged).toBe(frames);
+    expect(bytes).toBeLessThan(NOISE_BYTES);
   });
 
   test('a frame that is dropped, by a rule or because it is no Ethernet', () => {
     const line = new Line(['discard']);
-    const growth = rounds(() => line.send());
-    expect(line.vm.counters.get('dropped')).toBe(ALL_FRAMES);
-    expect(growth).toBeLessThan(NOISE_BYTES);
+    const { bytes, frames } = growthOf(() => line.send());
+    expect(line.vm.counters.get('dropped')).toBe(frames);
+    expect(bytes).toBeLessThan(NOISE_BYTES);
   });
 
   test('a frame that is held', () => {
     const line = new Line(['syn', 'dns', 'arp']);
-    const growth = leastGrowth(
+    const { bytes, frames } = leastGrowth(
       () => {
         for (let i = 0; i < FRAMES / BURST; i++) line.send();
       },
+      NOISE_BYTES,
       () => {
         line.term = line.vm.rollback(line.term, 0).term;
       },
     );
-    expect(line.vm.counters.get('held')).toBe(ALL_FRAMES);
-    expect(line.vm.counters.get('discarded')).toBe(ALL_FRAMES);
-    expect(growth).toBeLessThan(NOISE_BYTES);
+    expect(line.vm.counters.get('held')).toBe(frames);
+    expect(line.vm.counters.get('discarded')).toBe(frames);
+    expect(bytes).toBeLessThan(NOISE_BYTES);
   });
 
   test('a frame that nothing can classify, held or dropped for want of room', () => {
     const line = new Line(['unknown', 'stub']);
-    const growth = rounds(() => line.send());
+    const { bytes, frames } = growthOf(() => line.send());
     const fit = Math.floor(DEFAULT_LIMITS.limitFrames * DEFAULT_LIMITS.unclassifiedShare);
-    expect(line.vm.counters.reasonsByName()).toMatchObject({ truncated: fit, 'unclassified-full': ALL_FRAMES - fit });
-    expect(growth).toBeLessThan(NOISE_BYTES);
+    expect(line.vm.counters.reasonsByName()).toMatchObject({ truncated: fit, 'unclassified-full': frames - fit });
+    expect(bytes).toBeLessThan(NOISE_BYTES);
   });
 
   test.each([
@@ -266,23 +256,19 @@ inbound { udp dport @gone drop; udp dport 4000 declared drop; ip saddr . udp spo
       }
     };
     // A round holds all its frames and releases them by one commit: what a seal and a commit answer is not per frame.
-    const growth = leastGrowth(
-      () => {
-        sendAll();
-        line.commit();
-        release();
-      },
-      () => {},
-      8,
-    );
-    const all = (8 + ROUNDS) * FRAMES;
+    const enough = 2 * NOISE_BYTES + TURNS * CLOCK_BYTES;
+    const { bytes, frames } = leastGrowth(() => {
+      sendAll();
+      line.commit();
+      release();
+    }, enough);
     const { counters } = line.vm;
     expect(counters.get('held')).toBe(counters.get('released'));
-    expect(counters.get('released') + counters.get('passed')).toBe(all);
+    expect(counters.get('released') + counters.get('passed')).toBe(frames);
     expect(counters.get('passed')).toBe(0);
     expect(counters.reasonsByName()['behind-held']).toBeGreaterThan(FRAMES);
-    expect(line.received).toBe(all);
-    expect(growth).toBeLessThan(2 * NOISE_BYTES + TURNS * CLOCK_BYTES);
+    expect(line.received).toBe(frames);
+    expect(bytes).toBeLessThan(enough);
     dir.close();
     rmSync(folder, { recursive: true });
   });

@@ -219,11 +219,18 @@ describe('memory', () => {
     expect(peakBytes(join(sectionHeader(), block(0xbad, new Uint8Array(32 << 20))))).toBeLessThan(1024 * 1024);
   });
 
-  /** Bytes of heap per call, the least of several rounds; a round in which the collector ran does not count. */
-  function heapBytesPerCall(call: () => void): number {
-    const CALLS = 50_000;
+  const CALLS = 50_000;
+
+  /**
+   * Bytes of heap per call, the least of several rounds; a round in which the collector ran does not count.
+   * @param most rounds
+   * @param enough no further round is tried below so many bytes
+   * @param prepare what a round needs, not measured
+   */
+  function heapBytesPerCall(call: () => void, most: number, enough: number, prepare: () => void = () => {}): number {
     let least = Number.POSITIVE_INFINITY;
-    for (let round = 0; round < 8; round++) {
+    for (let round = 0; round < most && least >= enough; round++) {
+      prepare();
       globalThis.gc!();
       const before = process.memoryUsage().heapUsed;
       for (let i = 0; i < CALLS; i++) call();
@@ -246,17 +253,18 @@ describe('memory', () => {
   ])('a %s record allocates nothing', (_, start, packet) => {
     const reader = new CaptureReader();
     const record = new CaptureRecord();
-    reader.feed(join(start, Buffer.alloc(packet.length * 450_000, packet)));
+    reader.feed(start);
+    const packets = Buffer.alloc(packet.length * CALLS, packet);
     const next = () => {
       if (!reader.next(record)) throw new Error('too few packets for this test');
     };
-    for (let i = 0; i < 40_000; i++) next();
-    expect(heapBytesPerCall(next)).toBeLessThan(1);
+    // As many rounds as V8 may need to optimise: on a busy machine its compiler thread waits for a processor.
+    expect(heapBytesPerCall(next, 60, 1, () => reader.feed(packets))).toBeLessThan(1);
     // The control: what allocates is seen to. It is kept, or a collection in between would hide it.
     const keep = () => {
       kept.push([record]);
     };
-    expect(heapBytesPerCall(keep)).toBeGreaterThan(8);
+    expect(heapBytesPerCall(keep, 8, 0)).toBeGreaterThan(8);
     kept.length = 0;
   });
 });

@@ -77,6 +77,18 @@ export class Netns {
     this.run('ip', 'link', 'set', device, 'up');
   }
 
+  /**
+   * Waits until the kernel has looked at every Ethernet link that has a carrier, which it does a moment after that has come: what is told of
+   * the links does not change by itself then.
+   */
+  async settled(): Promise<void> {
+    type Link = { readonly operstate: string; readonly flags: readonly string[] };
+    const isOpen = ({ operstate, flags }: Link) =>
+      flags.includes('LOWER_UP') && !flags.includes('LOOPBACK') && operstate !== 'UP';
+    const links = (): Link[] => JSON.parse(this.run('ip', '-j', 'link', 'show'));
+    await until(() => !links().some(isOpen), 'the links to be up');
+  }
+
   /** This process moves into the namespace: sockets that it opens, and devices that it names, are there. */
   enter(): void {
     if (home < 0) home = openSync(OWN, 'r');

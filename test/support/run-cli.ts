@@ -24,7 +24,7 @@ export interface CliOptions {
   readonly stdin?: Uint8Array | string;
   readonly nodeOptions?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** Default: 20 s. */
+  /** Default: 60 s. */
   readonly timeoutMs?: number;
 }
 
@@ -33,7 +33,7 @@ export function holdfast(args: readonly string[], options: CliOptions = {}): Pro
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [...(options.nodeOptions ?? []), HOLDFAST, ...args], {
       env: { ...process.env, NODE_OPTIONS: '', ...options.env },
-      timeout: options.timeoutMs ?? 20_000,
+      timeout: options.timeoutMs ?? 60_000,
     });
     let stdout = '';
     let stderr = '';

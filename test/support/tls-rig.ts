@@ -76,7 +76,7 @@ export class TlsRig extends AccessRig {
 
   tls(files: CertificateFiles, mustBeThere = true, ca?: string): HostClient {
     const tls = this.address(files, ca);
-    const client = new HostClient({ tls, client: 'test', mustBeThere, firstBackoffMs: 5, timeoutMs: 5000 });
+    const client = new HostClient({ tls, client: 'test', mustBeThere, firstBackoffMs: 5, timeoutMs: 30_000 });
     this.#hosts.push(client);
     return client;
   }

@@ -231,15 +231,18 @@ export class VmScene {
 
   /** Waits until the gateway of the VM's place has done so. */
   async gatewayDoes(what: 'seal' | 'failover'): Promise<void> {
+    await (await this.listenFor(what)).done;
+  }
+
+  /** Listens to the gateway of the VM's place: whatever is begun afterwards is heard of. @returns `done`: it has done so */
+  async listenFor(what: 'seal' | 'failover'): Promise<{ readonly done: Promise<void> }> {
     const host = this.client(this.place);
-    await new Promise<void>((resolve, reject) => {
-      host
-        .subscribe(['epoch'], ({ change }) => {
-          if (change === what) resolve();
-        })
-        .catch(reject);
+    let isDone = () => {};
+    const done = new Promise<void>((resolve) => (isDone = resolve));
+    await host.subscribe(['epoch'], ({ change }) => {
+      if (change === what) isDone();
     });
-    host.close();
+    return { done: done.finally(() => host.close()) };
   }
 
   /** Waits for the driver's next event of this kind. */
@@ -307,6 +310,15 @@ export class VmScene {
   async machineStatus(place = this.place): Promise<string> {
     const { status } = await this.tellMachine<{ status: string }>('query-status', place);
     return status;
+  }
+
+  /** Waits until a machine runs that somebody may have paused for a moment. */
+  async machineRuns(): Promise<void> {
+    const end = performance.now() + SLOW_MS;
+    for (let status = ''; status !== 'running'; status = await this.machineStatus()) {
+      if (performance.now() > end) throw new Error(`waited ${SLOW_MS} ms for a machine to run that is ${status}`);
+      if (status !== '') await sleep(10);
+    }
   }
 
   async tellMachine<T>(command: string, place: number): Promise<T> {

@@ -4,7 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CaptureReader } from '../../pcaps/reader.ts';
 import { CaptureRecord } from '../../pcaps/record.ts';
-import type { Netns, Program } from './netns.ts';
+import { type Netns, type Program, until } from './netns.ts';
+
+/** A program that is starved of its processor by others. */
+const SLOW_MS = 60_000;
 
 export interface SeenFrame {
   /** Seconds since 1970, as the kernel stamped it. */
@@ -37,7 +40,7 @@ export class Wire {
 
   /** Ends the recording. @throws if tcpdump itself has lost frames */
   async frames(): Promise<SeenFrame[]> {
-    const said = await this.#program.stop();
+    const said = await endOf(this.#program);
     if (!/\b0 packets dropped by kernel/.test(said)) throw new Error(`tcpdump lost frames: ${said}`);
     const reader = new CaptureReader();
     reader.feed(readFileSync(this.#file));
@@ -52,4 +55,15 @@ export class Wire {
     rmSync(this.#folder, { recursive: true, force: true });
     return frames;
   }
+}
+
+/**
+ * Ends tcpdump once it has seen what has come: told to end, it leaves what it has not read yet. It sleeps only where there is nothing to read.
+ * @returns what it printed
+ */
+export async function endOf(tcpdump: Program): Promise<string> {
+  const stat = `/proc/${tcpdump.child.pid}/stat`;
+  const isAsleep = () => /\) S /.test(readFileSync(stat, 'latin1'));
+  await until(isAsleep, 'tcpdump to have seen everything', SLOW_MS);
+  return tcpdump.stop();
 }

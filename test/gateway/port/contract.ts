@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Port } from '../../../gateway/port/port.ts';
 import { GSO } from '../../../gateway/port/vnet-header.ts';
+import { until } from '../../support/netns.ts';
 import { brief, frameOf, PortHand } from './hands.ts';
 import { checksumsAreRight, tcpPart, unfinishedFrame } from './internet.ts';
 
@@ -196,10 +197,7 @@ export function checkPort(backEnd: BackEnd): void {
       await far.send(frames.slice(0, 1));
       const { batch } = near;
       batch.length.fill(0);
-      for (let tries = 0; tries < 1000 && batch.length[7] === 0; tries++) {
-        await new Promise((resolve) => setTimeout(resolve, 1));
-        near.port.receive(batch, 7, 3, 2048);
-      }
+      await until(() => near.port.receive(batch, 7, 3, 2048) > 0, `a frame at ${near.port.name}`);
       expect([...batch.length.subarray(6, 9)]).toEqual([0, 70, 0]);
       const offset = batch.offset[7]!;
       expect(brief(batch.slab.bytes.subarray(offset, offset + 70))).toBe(brief(frames[0]!));

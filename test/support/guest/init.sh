@@ -4,6 +4,9 @@
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
+# Its questions for neighbours wait for their checkpoints, as all else does. On a busy machine that takes longer than a kernel asks (3 s),
+# and then it forgets connections that are just beginning.
+for file in /proc/sys/net/ipv[46]/neigh/default/[mu]cast_solicit; do echo 100 > $file; done
 for word in $(cat /proc/cmdline); do
   case $word in
     ip4=*) ip4=${word#ip4=} ;;
