@@ -20,6 +20,7 @@ import { metricsText } from './metrics.ts';
 import { MetricsServer } from './metrics-http.ts';
 import type { PortSpec } from './port/spec.ts';
 import { ProcessMetrics } from './process-metrics.ts';
+import { Standstill } from './standstill.ts';
 import type { Vm } from './vm.ts';
 
 const TICK_MS = 1000;
@@ -68,6 +69,9 @@ export class Gateway {
     const limited = new LimitedLog(log, clock);
     const ticker = setInterval(() => limited.tick(), TICK_MS).unref();
     closing.push(() => clearInterval(ticker));
+    const standstill = new Standstill(clock);
+    closing.push(() => standstill.close());
+    const sentNs = () => standstill.sentNs();
     const state = new StateDir(config.stateDir, Date.now);
     closing.push(() => state.close());
     const compiler = warm ?? new RuleCompiler();
@@ -105,7 +109,7 @@ export class Gateway {
       if (inside !== null) tellMoved(log, vm, inside);
       const beforeMove = (specs: readonly PortSpec[]) => record.write(specs);
       const moved = inside === null ? {} : { inside };
-      const live = new LiveVm(vm, { clock, generation, store, isTaken, onLink, beforeMove, ...moved });
+      const live = new LiveVm(vm, { clock, generation, store, sentNs, isTaken, onLink, beforeMove, ...moved });
       closing.push(() => live.close());
       vms.set(vm.name, live);
       rules.get(vm.name)!.attach(live.vm);

@@ -23,6 +23,8 @@ export interface LiveVmParts {
   readonly generation: Generation;
   /** What outlives the process; without one nothing does. */
   readonly store?: VmStore;
+  /** See `VmOptions`. */
+  readonly sentNs?: () => number;
   /** Another VM has the link. */
   readonly isTaken: (spec: PortSpec) => boolean;
   /** Ports that the VM is behind, by pair; else those of its configuration. */
@@ -54,7 +56,7 @@ export class LiveVm {
 
   /** @throws PortError for a link that must not be a port, StoreError for frames that do not fit; then none stays open */
   constructor(config: VmConfig, parts: LiveVmParts) {
-    const { clock, generation, store, isTaken } = parts;
+    const { clock, generation, store, sentNs, isTaken } = parts;
     this.name = config.name;
     this.#parts = parts;
     const open: OpenPort[] = [];
@@ -75,6 +77,7 @@ export class LiveVm {
         verifyChecksums: true,
         replicated: config.replicated,
         ...(store === undefined ? {} : { store }),
+        ...(sentNs === undefined ? {} : { sentNs }),
         announce: config.announce,
       });
       this.insidePorts = new InsidePorts({

@@ -28,6 +28,8 @@ export interface VmOptions {
   readonly lastTerm?: number;
   /** Where terms, epochs and perhaps held frames outlive the process; the VM goes on from what is there. */
   readonly store?: VmStore;
+  /** When the host's request that is being answered was sent, at the earliest; on the clock. Default: now. */
+  readonly sentNs?: () => number;
   /** Addresses that a failover announces besides those that the VM announced itself; IP texts. */
   readonly announce?: readonly string[];
 }

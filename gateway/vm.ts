@@ -27,6 +27,7 @@ export class Vm extends VmTurns {
   readonly #store: VmStore | null;
   /** Of the term in force. */
   #leaseNs: number;
+  readonly #sentNs: () => number;
 
   /** @throws RangeError for limits that cannot work, or backpressure on a port that cannot push back */
   constructor(inside: Port, outside: Port, generation: Generation, clock: Clock, options: VmOptions) {
@@ -36,6 +37,7 @@ export class Vm extends VmTurns {
     this.#store = store;
     this.#leaseNs = store?.leaseNs ?? Number.POSITIVE_INFINITY;
     this.#announce = options.announce ?? [];
+    this.#sentNs = options.sentNs ?? (() => clock.nowNs());
     this.overflow = parts.overflow;
     this.epochs = parts.epochs;
     this.ruleCounters = parts.ruleCounters;
@@ -129,7 +131,7 @@ export class Vm extends VmTurns {
     this.forwarder.hostSilent = false;
     this.#leaseNs = leaseNs;
     this.#remember();
-    this.lease.grant(leaseNs, this.clock.nowNs());
+    this.lease.grant(leaseNs, this.#sentNs());
     this.quiesced.end(this.clock.nowNs());
     return { term: this.epochs.term, openEpoch: this.epochs.openEpoch };
   }
@@ -290,9 +292,9 @@ export class Vm extends VmTurns {
 
   /** A request of the term in force is a sign of life, whatever it asks and whether it is granted. */
   #heard(term: number): void {
-    if (this.epochs.resume(term)) this.lease.grant(this.#leaseNs, this.clock.nowNs());
+    if (this.epochs.resume(term)) this.lease.grant(this.#leaseNs, this.#sentNs());
     if (this.epochs.state !== 'on' || term !== this.epochs.term) return;
-    this.lease.renew(this.clock.nowNs());
+    this.lease.renew(this.#sentNs());
     this.forwarder.hostSilent = false;
   }
 

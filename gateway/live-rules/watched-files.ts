@@ -99,15 +99,16 @@ export class WatchedFiles {
   async #look(): Promise<void> {
     this.#isLooking = true;
     const paths = this.#paths;
+    const beganMs = performance.now();
     const now = await printOf(paths);
     this.#isLooking = false;
     if (this.#isClosed) return;
-    const nowMs = performance.now();
     if (now !== this.#seen) {
       this.#seen = now;
-      this.#seenAtMs = nowMs;
+      // Not seen before the look has ended: a loop that stands still in between is no time in which the files stood still.
+      this.#seenAtMs = performance.now();
     }
-    const waitMs = this.#seenAtMs + this.#times.quietMs - nowMs;
+    const waitMs = this.#seenAtMs + this.#times.quietMs - beganMs;
     if (paths !== this.#paths) {
       this.#wakeIn(0);
     } else if (now === this.#told) {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { KnownAddress } from '../host/api.ts';
+import { UNNOTICED_MS } from '../standstill.ts';
 import type { StoredImage } from './image-store.ts';
 import type { FailoverReport } from './standby-api.ts';
 import type { StandbyOptions } from './standby-options.ts';
@@ -62,5 +63,7 @@ async function fence(parts: Parts, { isDead, heardAt, patienceMs, leaseMs }: Las
   if (parts.fence !== null) await parts.fence();
   if (isDead || parts.fence !== null || parts.ports.fences || heardAt === null) return;
   if (leaseMs === 0) throw new Error('its machine may live, and its gateway lets data pass without end: fence it');
-  await sleep(Math.max(0, heardAt + patienceMs + leaseMs - performance.now()));
+  // So much later its gateway may have heard what was sent in time; and a timer may fire a little early.
+  const marginMs = UNNOTICED_MS + 2;
+  await sleep(Math.max(0, heardAt + patienceMs + leaseMs + marginMs - performance.now()));
 }

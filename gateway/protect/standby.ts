@@ -233,10 +233,20 @@ export class Standby {
   }
 
   #lookForSilence(): void {
-    if (this.#heardAt === null || this.#state !== 'ready') return;
+    if (this.#silentMs() === null) return;
+    // Where this process was not let run, the driver's words wait to be read: they are, before this.
+    setImmediate(() => {
+      const silentMs = this.#silentMs();
+      if (silentMs === null) return;
+      this.failover(`no driver was heard for ${Math.round(silentMs)} ms`, false).catch(() => {});
+    });
+  }
+
+  /** @returns for how long no driver was heard, where that is too long; else null */
+  #silentMs(): number | null {
+    if (this.#heardAt === null || this.#state !== 'ready') return null;
     const silentMs = performance.now() - this.#heardAt;
-    if (silentMs < this.#options.silenceMs) return;
-    this.failover(`no driver was heard for ${Math.round(silentMs)} ms`, false).catch(() => {});
+    return silentMs < this.#options.silenceMs ? null : silentMs;
   }
 
   #machineEnded(why: string): void {
