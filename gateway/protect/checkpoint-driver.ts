@@ -10,8 +10,9 @@ import { ImageRelay } from './image-relay.ts';
 import { MigrationError } from './migration.ts';
 import { restMs, untilNext } from './pace.ts';
 import { ProtectedMachine } from './protected-machine.ts';
-import { QmpError } from './qmp.ts';
+import { type QmpClient, QmpError } from './qmp.ts';
 import { RamError } from './shared-ram.ts';
+import type { StandbyState } from './standby-api.ts';
 import { LinkError, StandbyLink } from './standby-link.ts';
 
 const FIRST_BACKOFF_MS = 50;
@@ -51,7 +52,7 @@ export class CheckpointDriver {
     this.#term = new DriverTerm(options, () => this.#copies.delta !== null);
     this.#machine = new ProtectedMachine(
       options.qmp,
-      (qmp) => this.#copies.prepare(qmp),
+      (qmp) => this.#prepare(qmp),
       () => this.#wake(),
     );
     this.#stopped = new Promise((_, reject) => {
@@ -77,7 +78,12 @@ export class CheckpointDriver {
    * @throws QmpError where there is no machine to begin with
    */
   async run(): Promise<DriverOutcome> {
-    await this.#machine.attach();
+    try {
+      await this.#machine.attach();
+    } catch (error) {
+      if (error instanceof Ending) return this.#end(error.outcome, error.message);
+      throw error;
+    }
     this.#relay = await ImageRelay.open();
     try {
       for (;;) {
@@ -105,6 +111,26 @@ export class CheckpointDriver {
     this.#isStopping = true;
     this.#tellStop(new Ending('stopped', 'told to stop'));
     this.#wake();
+  }
+
+  /** One that is paused may be so because the VM has gone on elsewhere: the standby is asked before it is let run. @throws Ending */
+  async #prepare(qmp: QmpClient): Promise<void> {
+    const { status } = await qmp.execute<{ readonly status: string }>('query-status');
+    if (status !== 'running') await this.#askStandby();
+    await this.#copies.prepare(qmp);
+  }
+
+  /** @throws Ending where it says that the VM has gone on there; where it says nothing, nothing is known */
+  async #askStandby(): Promise<void> {
+    let link: StandbyLink | null = null;
+    try {
+      link = await StandbyLink.connect(this.#options.standby, this.#options.patienceMs);
+      checkNotThere((await link.call('status', {})).state);
+    } catch (error) {
+      if (error instanceof Ending) throw error;
+    } finally {
+      link?.close();
+    }
   }
 
   /** Everything from the beginning, then checkpoints. @returns never: it ends with an error */
@@ -139,9 +165,7 @@ export class CheckpointDriver {
   /** A VM that has gone on there must not go on here, too: asked before anything is asked of the gateway. */
   async #checkStandby(link: StandbyLink): Promise<void> {
     const { state, keepsChanges = false } = await link.call('status', {});
-    if (state === 'failing-over' || state === 'active' || state === 'failed') {
-      throw new Ending('fenced', `the VM has gone on at its standby: ${state}`);
-    }
+    checkNotThere(state);
     await this.#copies.agree(this.#machine.qmp, keepsChanges);
   }
 
@@ -279,5 +303,12 @@ export class CheckpointDriver {
     if (state === this.#state) return;
     this.#state = state;
     this.#options.onEvent({ event: 'state', state, why });
+  }
+}
+
+/** @throws Ending */
+function checkNotThere(state: StandbyState): void {
+  if (state === 'failing-over' || state === 'active' || state === 'failed') {
+    throw new Ending('fenced', `the VM has gone on at its standby: ${state}`);
   }
 }

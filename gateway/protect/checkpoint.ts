@@ -3,7 +3,7 @@ import type { CheckpointReport } from './driver-events.ts';
 import type { DriverOptions } from './driver-options.ts';
 import { mostSilentMs } from './driver-term.ts';
 import type { ImageRelay } from './image-relay.ts';
-import { Migration, MigrationError, runOn } from './migration.ts';
+import { Migration, MigrationError, NotRunningError, runOn } from './migration.ts';
 import { type QmpClient, QmpError } from './qmp.ts';
 import type { RamDelta } from './ram-delta.ts';
 import type { Checkpoint } from './standby-api.ts';
@@ -24,7 +24,7 @@ export interface CheckpointMeans {
  * Copies the machine once: memory to the standby, frames and disk writes of until then sealed while it is paused, and committed when the
  * standby has all of it.
  * @returns how it went; or why it failed, so that its frames and writes belong to the next one
- * @throws Error where it is not sure which, or where the next one cannot be better. The machine runs on in any case
+ * @throws Error where it is not sure which, or where the next one cannot be better. The machine runs on, unless somebody else paused it
  */
 export async function takeCheckpoint(
   means: CheckpointMeans,
@@ -39,7 +39,6 @@ export async function takeCheckpoint(
   const copy = delta?.begin() ?? null;
   const sent = relay.to(copy ?? sender);
   let isSealed = false;
-  let mayBeComplete = false;
   // Whatever the gateway is asked renews its lease, which a standby that has heard nothing waits for.
   const isHeard = () => link.isHeard(mostSilentMs(patienceMs));
   const checkHeard = () => {
@@ -65,11 +64,9 @@ export async function takeCheckpoint(
     const confirmed = sent.then(async (isWhole) => {
       // Cut by what follows here, where the machine died after it had sent all and before all was read: what has come is a part.
       if (!isWhole && !link.isClosed) throw new MigrationError('the copy was cut off');
-      if (copy !== null) {
-        await resumed;
-        await copy.send(sender, link);
-      }
-      mayBeComplete = true;
+      // Nobody else let it run while it was copied: the standby names no image before that is known.
+      await resumed;
+      await copy?.send(sender, link);
       await sender.end(confirmTimeoutMs);
     });
     confirmed.catch(() => {});
@@ -91,10 +88,10 @@ export async function takeCheckpoint(
   } catch (error) {
     relay.cut();
     if (qmp.isClosed) throw error;
-    await runOn(qmp, !isLive);
+    if (!(error instanceof NotRunningError)) await runOn(qmp, !isLive);
     const isTorn = error instanceof RequestError && error.code === 'image-torn';
     const isOver = isTorn || error instanceof MigrationError || (error instanceof QmpError && error.code === 'refused');
-    if (!isOver || !isHeard() || (mayBeComplete && !isTorn)) throw error;
+    if (!isOver || !isHeard()) throw error;
     sender.abandon();
     if (isTorn) delta?.restart();
     if (isSealed) await gateway.abort(checkpoint.epoch);

@@ -101,11 +101,23 @@ export class DriverTerm {
     }
   }
 
+  /** Where this process was not let run, the VM may have gone on elsewhere since. @throws LinkError */
+  #checkHeard(link: StandbyLink): void {
+    if (!link.isHeard(mostSilentMs(this.#options.patienceMs))) {
+      throw new LinkError('the standby has not been heard for too long');
+    }
+  }
+
   async #goOn(link: StandbyLink, found: VmSummary, newest: Checkpoint | null): Promise<void> {
     const { gateway, onEvent } = this.#options;
     // The standby decides what became of checkpoints whose driver did not hear of it: it would go on from the newest.
-    const complete = newest !== null && newest.term === found.term ? newest.epoch : 0;
-    if (newest !== null && newest.term !== found.term) await link.call('protect.forget', { term: found.term });
+    const isOfTerm = newest?.term === found.term;
+    // One behind what is committed is no way back either: a standby that has lost newer ones, or was not this VM's all the time.
+    if (newest !== null && !(isOfTerm && newest.epoch >= found.committedEpoch)) {
+      await link.call('protect.forget', { term: found.term });
+    }
+    const complete = isOfTerm ? newest.epoch : 0;
+    this.#checkHeard(link);
     if (found.sealedEpochs.includes(complete)) await gateway.commit(complete);
     for (const epoch of found.sealedEpochs) {
       if (epoch <= complete) continue;
@@ -117,6 +129,7 @@ export class DriverTerm {
 
   async #begin(link: StandbyLink, qmp: QmpClient, onMet: () => void, stopped: Promise<never>): Promise<void> {
     const { gateway, leaseMs, disk, onEvent } = this.#options;
+    this.#checkHeard(link);
     // The first checkpoint contains what passes until then. Images of other terms do not.
     const { term, openEpoch } = await gateway.start({ holdFrom: 'first-seal', leaseMs });
     this.#number = term;

@@ -63,7 +63,7 @@ async function fence(parts: Parts, { isDead, heardAt, patienceMs, leaseMs }: Las
   if (parts.fence !== null) await parts.fence();
   if (isDead || parts.fence !== null || parts.ports.fences || heardAt === null) return;
   if (leaseMs === 0) throw new Error('its machine may live, and its gateway lets data pass without end: fence it');
-  // So much later its gateway may have heard what was sent in time; and a timer may fire a little early.
-  const marginMs = UNNOTICED_MS + 2;
+  // So much later its gateway may have heard what was sent in time, stopped twice in a turn; and a timer may fire a little early.
+  const marginMs = 2 * UNNOTICED_MS + 2;
   await sleep(Math.max(0, heardAt + patienceMs + leaseMs + marginMs - performance.now()));
 }

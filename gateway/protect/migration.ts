@@ -14,6 +14,14 @@ export class MigrationError extends Error {
   }
 }
 
+/** Somebody else has paused the machine, or it has paused itself: it is not ours to let run. There is no copy of it meanwhile. */
+export class NotRunningError extends MigrationError {
+  /** @param status as QEMU calls it */
+  constructor(status: string) {
+    super(`the machine does not run, and it was not paused for a checkpoint: ${status}`);
+  }
+}
+
 /**
  * Tells the machine to say how its migrations go, and not to save on bandwidth.
  * @param leavesRam they are of its devices only, where its memory is a shared file
@@ -35,12 +43,14 @@ export function capabilities(leavesRam: boolean): readonly object[] {
 export class Migration {
   /** The machine is paused: it sends no frame from now on, until `resume`. Rejects where the copy fails before. */
   readonly stopped: Promise<void>;
-  /** All is sent. The machine is paused. Rejects where the copy failed; QEMU lets the machine run on by itself then. */
-  readonly completed: Promise<void>;
+  /** All is sent. The machine is paused, and was by this copy. Rejects where the copy failed; QEMU lets the machine run on by itself then. */
+  readonly completed: Promise<unknown>;
   readonly #qmp: QmpClient;
   readonly #finish: () => void;
+  /** How often it was let run, by whomever. */
+  #resumes = 0;
 
-  private constructor(qmp: QmpClient) {
+  private constructor(qmp: QmpClient, isLive: boolean) {
     this.#qmp = qmp;
     let hasStopped = () => {};
     let hasCompleted = () => {};
@@ -50,10 +60,13 @@ export class Migration {
       hasStopped = resolve;
       stopFailed = reject;
     });
-    this.completed = new Promise((resolve, reject) => {
+    const sent = new Promise<void>((resolve, reject) => {
       hasCompleted = resolve;
       copyFailed = reject;
     });
+    // A copy that pauses the machine lets nobody ask until it is done: who is told `paused` meanwhile knows that it was somebody else.
+    const paused = this.stopped.then(() => (isLive ? checkStatus(qmp, COPIED) : undefined));
+    this.completed = Promise.all([sent, paused]);
     const fail = (why: string) => {
       const error = new MigrationError(why);
       stopFailed(error);
@@ -61,6 +74,7 @@ export class Migration {
     };
     const unlisten = qmp.listen((event) => {
       if (event.event === 'STOP') hasStopped();
+      if (event.event === 'RESUME') this.#resumes++;
       const status = migrationStatus(event);
       if (status === 'completed') hasCompleted();
       if (status === 'failed' || status === 'cancelled') fail(`the machine says: migration ${status}`);
@@ -74,11 +88,13 @@ export class Migration {
 
   /**
    * @param isLive false: the machine is paused before anything is copied
-   * @throws QmpError where it cannot begin
+   * @throws NotRunningError; QmpError where it cannot begin
    */
   static async start(qmp: QmpClient, uri: string, isLive: boolean): Promise<Migration> {
-    const migration = new Migration(qmp);
+    const migration = new Migration(qmp, isLive);
     try {
+      // QEMU says STOP of a machine that runs only.
+      await checkStatus(qmp, RUNNING);
       if (!isLive) await qmp.execute('stop');
       await qmp.execute('migrate', { uri });
       return migration;
@@ -88,11 +104,30 @@ export class Migration {
     }
   }
 
-  /** Lets the machine run on, whatever became of the copy. @throws QmpError where it is gone */
+  /**
+   * Lets the machine run on when its copy has completed.
+   * @throws MigrationError where somebody did before: what was sealed and copied is not of one instant then; QmpError where it is gone
+   */
   async resume(): Promise<void> {
-    this.#finish();
-    await runOn(this.#qmp, true);
+    try {
+      const isTold = await runOn(this.#qmp, true);
+      // Events come in order with answers: whoever let it run before was heard by now.
+      if (!isTold || this.#resumes > 1) throw new MigrationError(LET_RUN);
+    } finally {
+      this.#finish();
+    }
   }
+}
+
+const RUNNING: readonly string[] = ['running'];
+const COPIED: readonly string[] = ['finish-migrate', 'postmigrate'];
+const LET_RUN = 'somebody else let the machine run while it was copied';
+
+/** @throws NotRunningError; MigrationError where it runs, and should not */
+async function checkStatus(qmp: QmpClient, expected: readonly string[]): Promise<void> {
+  const { status } = await qmp.execute<{ readonly status: string }>('query-status');
+  if (expected.includes(status)) return;
+  throw RUNNING.includes(status) ? new MigrationError(LET_RUN) : new NotRunningError(status);
 }
 
 /** @returns `completed`, `failed` …, or null for another event */

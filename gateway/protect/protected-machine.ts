@@ -1,5 +1,8 @@
 import { QmpClient, QmpError } from './qmp.ts';
 
+/** Nobody has the socket open any more, or it went with who had. Whatever else keeps from connecting says nothing of the machine. */
+const GONE: readonly unknown[] = ['ECONNREFUSED', 'ENOENT'];
+
 /** The machine that is protected: one QMP connection to it at a time. */
 export class ProtectedMachine {
   readonly #path: string;
@@ -36,6 +39,8 @@ export class ProtectedMachine {
     this.#qmp = qmp;
     qmp.listen(({ event }) => {
       if (event === 'SHUTDOWN') this.#isEnding = true;
+      // With `-no-shutdown` it may be started again.
+      if (event === 'RESUME') this.#isEnding = false;
     });
     void qmp.closed.then(() => this.#onClosed());
     try {
@@ -52,13 +57,13 @@ export class ProtectedMachine {
     throw new QmpError('closed', 'the machine has closed its QMP connection');
   }
 
-  /** @returns whether there is none any more; else it has been attached to again, or does not listen */
+  /** @returns whether there is none any more; else it has been attached to again, or nothing is known */
   async isGone(): Promise<boolean> {
     try {
       await this.attach();
       return false;
     } catch (error) {
-      return error instanceof QmpError && (error.code === 'unreachable' || error.code === 'closed');
+      return error instanceof QmpError && GONE.includes((error.cause as NodeJS.ErrnoException | undefined)?.code);
     }
   }
 

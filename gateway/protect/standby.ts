@@ -73,6 +73,8 @@ export class Standby {
     if (this.#driver !== null && this.#driver !== driver) {
       onEvent({ event: 'driver', is: 'replaced' });
       this.#driver.hangUp();
+      // What its image is now decides what becomes of epochs; one that it was still sending, or that waits for its disks, is none.
+      store.abandon();
     }
     this.#driver = driver;
     this.#lease = { patienceMs: params.patienceMs, leaseMs: params.leaseMs };

@@ -55,7 +55,7 @@ export class FakeMachine {
       return { return: {} };
     });
     answers.set('stop', () => {
-      this.#pause('paused');
+      this.stop();
       return { return: {} };
     });
     answers.set('cont', () => {
@@ -64,9 +64,7 @@ export class FakeMachine {
         this.refusesCont--;
         return { error: { class: 'GenericError', desc: 'not now' } };
       }
-      this.status = 'running';
-      this.resumedAt.push(performance.now());
-      this.onChange('runs');
+      this.cont();
       return { return: {} };
     });
     answers.set('migrate', (parameters) => {
@@ -82,10 +80,32 @@ export class FakeMachine {
     closeSync(fd);
   }
 
+  /** As its operator does at another QMP socket. @param status why it does not run */
+  stop(status = 'paused'): void {
+    // One that does not run is not paused once more.
+    if (this.status === 'running') this.#pause(status);
+  }
+
+  /** As its operator does. */
+  cont(): void {
+    this.status = 'running';
+    this.resumedAt.push(performance.now());
+    this.onChange('runs');
+    this.#qemu.happen('RESUME');
+  }
+
   /** It was told to end, and says so. */
   shutDown(): void {
     this.#qemu.happen('SHUTDOWN', { guest: true });
     this.die();
+  }
+
+  /** As with `-no-shutdown`: it has been shut down, and is started again. */
+  reboot(): void {
+    this.#qemu.happen('SHUTDOWN', { guest: true });
+    this.stop('shutdown');
+    this.#qemu.happen('RESET', { guest: false });
+    this.cont();
   }
 
   die(): void {

@@ -129,15 +129,21 @@ it('where an image is torn on its way the next one is of all memory, in the same
 });
 
 it('a checkpoint that the standby may have is not aborted: the standby is asked, and it is committed', async () => {
-  let hasImage = false;
   rig.afterKept = async () => {
-    hasImage = true;
+    rig.afterKept = async () => {};
+    throw new RequestError(RPC.state, 'failed', 'it is kept, and something else went wrong');
   };
-  rig.machine.isPuttingAway = () => !hasImage;
+  rig.protect();
+  await rig.commits(1);
+  expect(done().slice(2, 7)).toEqual(['paused', 'sealed 1', 'runs', 'kept 1', 'commit 1']);
+  expect(rig.told('aborted')).toEqual([]);
+  expect(rig.told('term').map(({ how }) => how)).toEqual(['started', 'attached']);
+});
+
+it('a machine that will not run on at once: no image of that checkpoint gets its name', async () => {
   rig.machine.refusesCont = 1;
   rig.protect();
   await rig.commits(1);
-  expect(done().slice(2, 7)).toEqual(['paused', 'sealed 1', 'kept 1', 'runs', 'commit 1']);
-  expect(rig.told('aborted')).toEqual([]);
-  expect(rig.told('term').map(({ how }) => how)).toEqual(['started', 'attached']);
+  expect(doneFor(1)).toEqual(['paused', 'sealed 1', 'runs', 'abort 1']);
+  expect(rig.done).not.toContain('kept 1');
 });

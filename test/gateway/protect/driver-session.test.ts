@@ -168,6 +168,66 @@ it('an image of another term is no way back: it is forgotten, and no epoch is co
   expect(rig.store.newest).toMatchObject({ term: 2, epoch: 3 });
 });
 
+it('an image from before what is committed is no way back, and is forgotten', async () => {
+  await left(4, { term: 1, epoch: 2 });
+  const before = rig.host.client().vm('vm0');
+  await before.attach();
+  await before.commit(3);
+  rig.protect();
+  await rig.commits(1);
+  expect(done().slice(0, 2)).toEqual(['forget', 'abort 4']);
+});
+
+it('a driver that goes on with a term and was not let run meanwhile asks its gateway for nothing', async () => {
+  await left(2, { term: 1, epoch: 1 });
+  const disk = rig.disks(true);
+  let stands = 0;
+  const resume = async (...all: Parameters<typeof disk.resume>) => {
+    if (stands++ === 0) {
+      rig.proxy.deafen('client');
+      standStill();
+    }
+    return disk.resume(...all);
+  };
+  rig.protect({ ...SHORT, disk: { ...disk, resume } });
+  await rig.until(() => stands > 0 && state() === 'degraded', 'the driver to notice');
+  expect(rig.asked).toBe(0);
+  rig.proxy.deafen(null);
+  await rig.commits(1);
+});
+
+it('nor does it begin one', async () => {
+  const gateway = rig.host.client().vm('vm0');
+  const attach = gateway.attach.bind(gateway);
+  let stands = 0;
+  gateway.attach = async () => {
+    const found = await attach();
+    if (stands++ === 0) {
+      rig.proxy.deafen('client');
+      standStill();
+    }
+    return found;
+  };
+  rig.protect({ ...SHORT, gateway });
+  await rig.until(() => stands > 0 && state() === 'degraded', 'the driver to notice');
+  expect(gateway.term).toBe(0);
+  rig.proxy.deafen(null);
+  await rig.commits(1);
+});
+
+it('a machine that was paused because the VM has gone on elsewhere is not let run by the next driver', async () => {
+  rig.protect();
+  await rig.commits(1);
+  await rig.standby.failover('told', true);
+  expect(await rig.outcome).toBe('fenced');
+  const { resumedAt } = rig.machine;
+  const runs = resumedAt.length;
+  rig.protect();
+  expect(await rig.outcome).toBe('fenced');
+  expect(rig.driver!.status.trouble).toContain('active');
+  expect([rig.machine.status, resumedAt.length]).toEqual(['paused', runs]);
+});
+
 it('a term that was kept for the next host is over: a new one begins', async () => {
   const before = rig.host.client().vm('vm0');
   await before.start({ leaseMs: 0 });

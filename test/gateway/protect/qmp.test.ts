@@ -79,11 +79,14 @@ it('says whether nobody listens, or somebody who is no QEMU', async () => {
 it('a copy that completes pauses the machine, which goes on only when QEMU has put the copy away', async () => {
   const client = await QmpClient.connect(path);
   await allowMigrations(client, 100);
+  says(['running', 'none'], ['finish-migrate', 'active']);
   const migration = await Migration.start(client, 'unix:/nowhere', true);
   qemu.happen('STOP');
   await migration.stopped;
+  says(['postmigrate', 'completed']);
   qemu.happen('MIGRATION', { status: 'completed' });
   await migration.completed;
+  qemu.commands.length = 0;
   says(['finish-migrate', 'completed'], ['finish-migrate', 'completed'], ['postmigrate', 'completed']);
   await migration.resume();
   expect(qemu.commands.filter((command) => command === 'query-status')).toHaveLength(3);
@@ -93,6 +96,7 @@ it('a copy that completes pauses the machine, which goes on only when QEMU has p
 
 it('a copy that fails rejects, whether the machine was paused already or not', async () => {
   const client = await QmpClient.connect(path);
+  says(['running', 'none']);
   const early = await Migration.start(client, 'unix:/nowhere', true);
   qemu.happen('MIGRATION', { status: 'failed' });
   await expect(early.stopped).rejects.toThrow('failed');

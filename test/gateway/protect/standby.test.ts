@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -236,6 +236,46 @@ it('an image that is not what its sender says is refused as torn, and what was h
   expect(standby.status.incoming).toBeNull();
 });
 
+it('what the driver before had sent gets no name any more when a driver has been told which image is the newest', async () => {
+  let isFree = Promise.resolve();
+  const images = folder.path(`standby-images${made}`);
+  const kept = new ImageStore(images, false, new RamBase(images, false, () => isFree));
+  await open({ store: kept });
+  const whole = (link: StandbyLink, epoch: number) => {
+    const image = link.begin({ term: 1, epoch });
+    image.write(encodeDeltaHeader({ ramBytes: PAGE_BYTES, deviceBytes: 1, pages: 0, follows: null }));
+    image.write(Buffer.from('d'));
+    return image.end(5000);
+  };
+  const first = await driver();
+  await whole(first, 1);
+  let free = () => {};
+  isFree = new Promise((resolve) => {
+    free = resolve;
+  });
+  const late = whole(first, 2);
+  late.catch(() => {});
+  await until(() => kept.incoming?.bytes === 65, 'all of the second');
+  const second = await StandbyLink.connect(address, 5000);
+  links.push(second);
+  const hello = { vm: 'vm0', protocol: STANDBY_PROTOCOL, term: 1, patienceMs: 100, leaseMs: 0 } as const;
+  const { newest } = await second.call('protect.hello', hello);
+  free();
+  await expect(late).rejects.toThrow();
+  await second.call('protect.ping', { term: 1 });
+  expect([newest?.epoch, kept.newest?.epoch]).toEqual([1, 1]);
+});
+
+it('a machine on which the VM went on, and which died, leaves no way back to the image that it began with', async () => {
+  await open();
+  const link = await driver();
+  await send(link, 1, 1, 'one');
+  await standby.failover('told', true);
+  expect(existsSync(store.newest!.path)).toBe(false);
+  machine.onExit?.('it was killed');
+  expect(new ImageStore(folder.path(`standby-images${made - 1}`)).newest).toBeNull();
+});
+
 it('a term that has begun with output that no image contains leaves nothing to go on from', async () => {
   await open();
   const link = await driver();
@@ -269,7 +309,7 @@ it('where another gateway takes over, it waits until the old one lets nothing pa
   const lastWordAt = performance.now();
   await send(link, 1, 1, 'one');
   await (await StandbyLink.connect(address, 5000)).call('failover', {});
-  expect(performance.now() - lastWordAt, 'patience, lease and margin').toBeGreaterThan(449);
+  expect(performance.now() - lastWordAt, 'patience, lease and margin').toBeGreaterThan(599);
   expect(done).toEqual(['loaded one', 'switched 1.1, 1 addresses', 'unprotected 2', 'ran']);
 });
 
