@@ -165,6 +165,8 @@ export class LiveVm {
     if (this.#closed) return;
     do this.vm.pump();
     while (this.vm.mayGoOn);
+    // A port that is closed takes frames and drops them: whoever still looks after this VM must not offer it any.
+    this.vm.forwarder.isHeldBack = true;
     this.#closed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.insidePorts.close();
@@ -248,6 +250,8 @@ export class LiveVm {
     if (!forwarder.isHeldBack || this.#outside.some(({ port }) => port.link !== 'up')) return;
     forwarder.isHeldBack = false;
     this.vm.pump();
+    // A few leave at a time: that there is a link may be the last thing that happens here for long.
+    this.settle();
   }
 
   #listenInside(port: LivePort, pair: number): void {

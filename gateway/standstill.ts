@@ -25,9 +25,10 @@ export class Standstill {
   /** @returns now, on the clock; or after a standstill when that began: what is read now was sent then or later, and nobody knows when */
   sentNs(): number {
     const nowNs = this.#clock.nowNs();
+    // The process may have been stopped again before it came to its sockets: then the first standstill counts.
+    if (!Number.isNaN(this.#beganNs)) return this.#beganNs;
     // The loop may come to its sockets before it comes to its timers.
-    if (this.#isStandstill(nowNs)) return this.#lastNs;
-    return Number.isNaN(this.#beganNs) ? nowNs : this.#beganNs;
+    return this.#isStandstill(nowNs) ? this.#lastNs : nowNs;
   }
 
   close(): void {

@@ -165,11 +165,12 @@ export class TxBuffer {
     unclassified: boolean,
   ): boolean {
     if (!this.occupancy.takes(batch.length[i]!)) return false;
-    this.#append(batch, i, isOrdered ? this.flows.addHash(high, low) : -1, behind, unclassified);
+    this.#append(batch, i, isOrdered ? this.flows.addHash(high, low) : -1, behind, unclassified, false);
     return true;
   }
 
-  #append(batch: FrameBatch, i: number, flow: number, behind: boolean, unclassified: boolean): void {
+  /** @param mayLeave at once, where it only waits behind others and there are none */
+  #append(batch: FrameBatch, i: number, flow: number, behind: boolean, unclassified: boolean, mayLeave = true): void {
     const length = batch.length[i]!;
     const records = this.#records;
     const place = this.#makeRoom(length);
@@ -182,7 +183,7 @@ export class TxBuffer {
     let flags = flow < 0 ? 0 : FLAG.ordered;
     if (behind) {
       flags |= FLAG.behind;
-      if (flow < 0 || this.flows.blocking[flow] === 0) {
+      if (mayLeave && (flow < 0 || this.flows.blocking[flow] === 0)) {
         flags |= FLAG.leaving;
         this.#leavingFrames++;
       } else {
@@ -215,8 +216,9 @@ export class TxBuffer {
   /**
    * Every frame held in an epoch up to `epoch` may leave, and every frame that only waited behind such ones. Frames
    * that may leave already and still wait for their time leave now: call `collect` before.
+   * @param freesBehind false: frames of later epochs stay, also those that only waited behind others
    */
-  releaseThrough(epoch: number, nowNs: number): void {
+  releaseThrough(epoch: number, nowNs: number, freesBehind = true): void {
     this.changedFrames = 0;
     this.changedBytes = 0;
     let shift = this.#leavingFrames > 0 ? Number.NEGATIVE_INFINITY : Number.NaN;
@@ -225,7 +227,7 @@ export class TxBuffer {
     for (; number !== this.#tail; number = (number + 1) | 0) {
       const at = number & this.#mask;
       const isDue = this.#label(number) <= epoch;
-      if (!isDue && this.#blockedBehind === 0) break;
+      if (!isDue && (this.#blockedBehind === 0 || !freesBehind)) break;
       const flags = this.#flags[at]!;
       if ((flags & (FLAG.gone | FLAG.leaving)) !== 0) continue;
       const flow = this.#flow[at]!;

@@ -110,7 +110,8 @@ export abstract class VmTurns {
 
   protected release(epoch: number): { releasedFrames: number; releasedBytes: number } {
     this.flush();
-    this.txBuffer.releaseThrough(epoch, this.clock.nowNs());
+    // Without a lease nothing passes: what is committed leaves, data behind it waits for its own epoch.
+    this.txBuffer.releaseThrough(epoch, this.clock.nowNs(), !this.forwarder.hostSilent);
     const released = { releasedFrames: this.txBuffer.changedFrames, releasedBytes: this.txBuffer.changedBytes };
     this.pump();
     return released;
@@ -122,16 +123,18 @@ export abstract class VmTurns {
     return this.txBuffer.changedFrames;
   }
 
-  /** What may leave and still waits for its time leaves now. */
+  /** What may leave and still waits for its time leaves now. Of a paced train all does, else what is released next would not be paced. */
   protected flush(): void {
     this.txBuffer.hurry();
-    this.pump();
+    do this.pump();
+    while (this.mayGoOn && this.txBuffer.pacing === 'paced');
   }
 
   /** @returns whether the inside port had nothing more */
   protected drain(deadlineNs: number): boolean {
     while (this.forwarder.mayRead(true) > 0) {
       this.forwarder.gather();
+      this.watchHost();
       if (this.forwarder.outbound(true) === 0) return true;
       if (this.clock.nowNs() >= deadlineNs) return false;
     }

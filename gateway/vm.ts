@@ -296,6 +296,8 @@ export class Vm extends VmTurns {
     if (this.epochs.state !== 'on' || term !== this.epochs.term) return;
     this.lease.renew(this.#sentNs());
     this.forwarder.hostSilent = false;
+    // It may have been sent so long ago that it renews nothing; what it asks for must not let data pass either.
+    this.watchHost();
   }
 
   /** A restart finds terms, epochs and labels as they are now: before what they mean is done, and before anybody is told. */

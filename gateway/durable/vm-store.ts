@@ -219,7 +219,8 @@ export class VmStore {
         throw this.#tooSmall('the limits take fewer');
       }
     });
-    txBuffer.releaseThrough(this.recovered.epochs?.committedEpoch ?? 0, nowNs);
+    // Not what was only on its way behind others: no host has been heard yet, and the lease may be over.
+    txBuffer.releaseThrough(this.recovered.epochs?.committedEpoch ?? 0, nowNs, false);
   }
 
   /** Everything is as it was: the new files take the place of the old ones, and from now on are kept right. */

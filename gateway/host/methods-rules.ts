@@ -21,6 +21,7 @@ import {
 } from './api.ts';
 import type { Client, GatewayView } from './methods.ts';
 import { namedVm } from './named-vm.ts';
+import { Pending } from './pending.ts';
 import { invalidParams, RequestError, RPC } from './protocol.ts';
 import { ruleProblem } from './rule-problem.ts';
 import type { Problem } from './schema.ts';
@@ -31,12 +32,19 @@ type ChangeParams = Pick<ParamsOf<'rules.delete'>, 'checkOnly' | 'confirmWithinM
 /** `rules.*`: live rules, as the host sees them. Errors of people become RequestErrors here. */
 export class RuleMethods {
   readonly #view: GatewayView;
+  /** Apart, so that whoever only reads does not keep others from changing anything. */
+  readonly #changes = new Pending('changes of rules');
+  readonly #differences = new Pending('differences of rules');
 
   constructor(view: GatewayView) {
     this.#view = view;
   }
 
-  async apply(params: ParamsOf<'rules.apply'>, client: Client): Promise<Results['rules.apply']> {
+  apply(params: ParamsOf<'rules.apply'>, client: Client): Promise<Results['rules.apply']> {
+    return this.#changes.during(textsOf(params), () => this.#apply(params, client));
+  }
+
+  async #apply(params: ParamsOf<'rules.apply'>, client: Client): Promise<Results['rules.apply']> {
     const { rules } = this.#of(params.vm);
     if (params.audit === false) {
       refuseOthers(params, ['vm', 'audit'], "has no meaning with 'audit': false");
@@ -86,7 +94,11 @@ export class RuleMethods {
     return this.#answer(rules, rules.confirm(origin(client, 'confirm')));
   }
 
-  async diff(params: ParamsOf<'rules.diff'>): Promise<Results['rules.diff']> {
+  diff(params: ParamsOf<'rules.diff'>): Promise<Results['rules.diff']> {
+    return this.#differences.during(textsOf(params), () => this.#diff(params));
+  }
+
+  async #diff(params: ParamsOf<'rules.diff'>): Promise<Results['rules.diff']> {
     const { rules } = this.#of(params.vm);
     const { number } = rules.generation;
     const { from = number, to = number, text } = params;
@@ -204,6 +216,11 @@ function sourcesOf(
   const name = file ?? sources.file;
   const texts = new Map(includes === undefined ? sources.texts : includes.map((one) => [one.file, one.text] as const));
   return { file: name, texts: texts.set(name, text) };
+}
+
+function textsOf({ text, includes = [] }: Pick<ParamsOf<'rules.apply'>, 'text' | 'includes'>): readonly string[] {
+  const texts = includes.map((one) => one.text);
+  return text === undefined ? texts : [text, ...texts];
 }
 
 function optionsOf({ checkOnly, confirmWithinMs, ifGeneration }: ChangeParams): ChangeOptions {

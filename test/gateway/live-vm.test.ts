@@ -115,6 +115,17 @@ it('what was released leaves before the links are let go of', async () => {
   expect(vm.counters.get('released')).toBe(MOST_FRAMES);
 });
 
+it('what is left when the links have been let go of stays, for the next process', async () => {
+  const { vm } = live;
+  const { term } = vm.start();
+  guest.write(frames(RELEASED, HELD));
+  await until(() => vm.txBuffer.frames === RELEASED, 'frames to be held');
+  vm.seal(term, 1);
+  live.close();
+  vm.commit(term, 1);
+  expect([vm.counters.get('released'), vm.txBuffer.leavingFrames]).toEqual([0, RELEASED]);
+});
+
 it('a VM that was quiesced gets its frames when that ends by itself', async () => {
   const { vm } = live;
   const { term } = vm.start();
@@ -133,6 +144,23 @@ it('frames that an earlier process held wait for the link', async () => {
   expect(forwarder.isHeldBack).toBe(true);
   guest = await peerAt('net', 'outside');
   expect(forwarder.isHeldBack).toBe(false);
+});
+
+it('all of them leave when there is a link, though nothing else happens', async () => {
+  live.close();
+  live = opened();
+  const { vm } = live;
+  const { term } = vm.start();
+  guest = await peerAt('vm', 'inside');
+  guest.write(frames(MOST_FRAMES, HELD));
+  await until(() => vm.txBuffer.frames === MOST_FRAMES, 'frames to be held');
+  vm.seal(term, 1);
+  vm.commit(term, 1);
+  live.settle();
+  expect(vm.counters.get('released')).toBe(0);
+  net = await peerAt('net', 'outside');
+  net.resume();
+  await until(() => vm.counters.get('released') === MOST_FRAMES, 'all of them to leave');
 });
 
 it('a VM that cannot have one of its links lets go of the other', async () => {

@@ -57,10 +57,15 @@ it('a timer that is a little late is no standstill', () => {
   expect(standstill.sentNs()).toBe(250 * MS);
 });
 
-it('one standstill behind the other: what is read behind the second was sent when that began', () => {
+it('two standstills in a row: what nobody had read in between was sent when the first began, or later', () => {
   run(50);
   stop(1000);
   vi.advanceTimersByTime(50);
   stop(2000);
+  expect(standstill.sentNs()).toBe(50 * MS);
+  // The loop came to its sockets, and to its timers again.
+  vi.advanceTimersByTime(50);
   expect(standstill.sentNs()).toBe(1050 * MS);
+  run(50);
+  expect(standstill.sentNs()).toBe(clock.nowNs());
 });

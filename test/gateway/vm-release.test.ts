@@ -11,7 +11,7 @@ const HELD = 7;
 const BATCH = 2;
 
 /** A VM of which `HELD` frames are held, and that releases a few at a time. */
-function rig(releaseFrames?: number) {
+function rig(releaseFrames?: number, pacing: 'burst' | 'paced' = 'burst') {
   const clock = new VirtualClock();
   const [guest, inside] = memoryLink('inside', 16, SLOT_BYTES, clock);
   const [outside, net] = memoryLink('outside', 16, SLOT_BYTES, clock);
@@ -19,6 +19,7 @@ function rig(releaseFrames?: number) {
     slotBytes: SLOT_BYTES,
     limits: ROOMY.limits,
     batchFrames: BATCH,
+    pacing,
     ...(releaseFrames === undefined ? {} : { releaseFrames }),
   });
   const from = new Hand(guest);
@@ -32,7 +33,7 @@ function rig(releaseFrames?: number) {
   vm.start();
   for (let serial = 1; serial <= HELD; serial++) send(serial, HOLD);
   vm.seal(1, 1);
-  return { vm, send, left: () => to.take().map((bytes) => names.get(bytes)) };
+  return { vm, clock, send, left: () => to.take().map((bytes) => names.get(bytes)) };
 }
 
 describe('released frames', () => {
@@ -57,6 +58,32 @@ describe('released frames', () => {
       expect(left()).toEqual(expected);
     }
     expect([vm.mayGoOn, vm.stillHeld]).toEqual([false, 0]);
+  });
+
+  test('that are paced stay so, however many of the last commit are left over at the next one', () => {
+    const { vm, clock, send, left } = rig(2, 'paced');
+    for (const serial of [8, 9, 10, 11]) {
+      clock.advanceTo(100 * serial);
+      send(serial, HOLD);
+      vm.turn();
+    }
+    vm.seal(1, 2);
+    for (const [serial, gap] of [
+      [12, 1],
+      [13, 10],
+    ] as const) {
+      clock.advanceTo(clock.nowNs() + gap);
+      send(serial, HOLD);
+      vm.turn();
+    }
+    vm.seal(1, 3);
+    vm.commit(1, 2);
+    vm.commit(1, 3);
+    expect(left()).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12].map((serial) => `held ${serial}`));
+    expect(vm.nextDueNs()).toBe(clock.nowNs() + 10);
+    clock.advanceTo(clock.nowNs() + 10);
+    vm.pump();
+    expect(left()).toEqual(['held 13']);
   });
 
   test('leave twice as fast as others come where that is more than leave at a time', () => {

@@ -183,6 +183,23 @@ describe('a gateway that comes back', () => {
     expect(folder.left(life)).toEqual([1, 2, 3, 4]);
   });
 
+  test('frames behind what has left wait for the host, and for their epoch, where they were not committed', () => {
+    const before = folder.live({ outsideCapacity: 1 });
+    before.scene.vm.start();
+    folder.hold(before, [1]);
+    before.scene.vm.seal(1, 1);
+    folder.hold(before, [2], { colour: 0 });
+    before.scene.vm.commit(1, 1);
+    expect(before.scene.vm.txBuffer.leavingFrames).toBe(1);
+    const life = folder.live();
+    life.scene.vm.pump();
+    expect(folder.left(life)).toEqual([]);
+    life.scene.vm.seal(1, 2);
+    folder.hold(life, [3], { colour: 0 });
+    life.scene.vm.commit(1, 2);
+    expect(folder.left(life)).toEqual([2, 3]);
+  });
+
   test('with other limits frames move to the new buffer, and where they do not fit it says so and changes nothing', () => {
     threeEpochs(folder);
     const tight = { ...ROOMY.limits, limitFrames: 4, sealReserveFrames: 1 };
