@@ -204,11 +204,13 @@ export class ImageStore {
     this.#newest = { ...this.#newest, mayBeSwitched: true };
   }
 
-  /** The machine that has loaded the newest image runs: there is no way back to it any more, whatever becomes of that machine. */
+  /**
+   * The machine that has loaded the newest image runs. Where its memory is the file that images change, there is no way back to one any more.
+   */
   handOver(): void {
-    if (this.#newest === null) return;
+    if (this.#ram === null || this.#newest === null) return;
     rmSync(this.#newest.path, { force: true });
-    this.#ram?.forget();
+    this.#ram.forget();
   }
 
   /** The image on its way will not be completed. */

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -264,16 +264,6 @@ it('what the driver before had sent gets no name any more when a driver has been
   await expect(late).rejects.toThrow();
   await second.call('protect.ping', { term: 1 });
   expect([newest?.epoch, kept.newest?.epoch]).toEqual([1, 1]);
-});
-
-it('a machine on which the VM went on, and which died, leaves no way back to the image that it began with', async () => {
-  await open();
-  const link = await driver();
-  await send(link, 1, 1, 'one');
-  await standby.failover('told', true);
-  expect(existsSync(store.newest!.path)).toBe(false);
-  machine.onExit?.('it was killed');
-  expect(new ImageStore(folder.path(`standby-images${made - 1}`)).newest).toBeNull();
 });
 
 it('a term that has begun with output that no image contains leaves nothing to go on from', async () => {
