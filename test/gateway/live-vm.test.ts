@@ -71,6 +71,16 @@ function frames(count: number, port = 7): Buffer {
   return Buffer.concat(Array(count).fill(Buffer.concat([length, bytes])));
 }
 
+/** A term begins, and so many frames are held in its first epoch, which is sealed. @returns the term */
+async function sealed(count: number): Promise<number> {
+  const { vm } = live;
+  const { term } = vm.start();
+  guest.write(frames(count, HELD));
+  await until(() => vm.txBuffer.frames === count, 'frames to be held');
+  vm.seal(term, 1);
+  return term;
+}
+
 it.each([
   ['outbound', () => guest],
   ['inbound', () => net],
@@ -90,10 +100,7 @@ it.each([
 
 it('released frames leave a few in a turn of the loop, whatever else happens, and all of them', async () => {
   const { vm } = live;
-  const { term } = vm.start();
-  guest.write(frames(MOST_FRAMES, HELD));
-  await until(() => vm.txBuffer.frames === MOST_FRAMES, 'frames to be held');
-  vm.seal(term, 1);
+  const term = await sealed(MOST_FRAMES);
   vm.commit(term, 1);
   const left = () => vm.counters.get('released');
   expect(left()).toBe(RELEASED);
@@ -106,10 +113,7 @@ it('released frames leave a few in a turn of the loop, whatever else happens, an
 
 it('what was released leaves before the links are let go of', async () => {
   const { vm } = live;
-  const { term } = vm.start();
-  guest.write(frames(MOST_FRAMES, HELD));
-  await until(() => vm.txBuffer.frames === MOST_FRAMES, 'frames to be held');
-  vm.seal(term, 1);
+  const term = await sealed(MOST_FRAMES);
   vm.commit(term, 1);
   live.close();
   expect(vm.counters.get('released')).toBe(MOST_FRAMES);
@@ -117,10 +121,7 @@ it('what was released leaves before the links are let go of', async () => {
 
 it('what is left when the links have been let go of stays, for the next process', async () => {
   const { vm } = live;
-  const { term } = vm.start();
-  guest.write(frames(RELEASED, HELD));
-  await until(() => vm.txBuffer.frames === RELEASED, 'frames to be held');
-  vm.seal(term, 1);
+  const term = await sealed(RELEASED);
   live.close();
   vm.commit(term, 1);
   expect([vm.counters.get('released'), vm.txBuffer.leavingFrames]).toEqual([0, RELEASED]);
@@ -150,11 +151,8 @@ it('all of them leave when there is a link, though nothing else happens', async 
   live.close();
   live = opened();
   const { vm } = live;
-  const { term } = vm.start();
   guest = await peerAt('vm', 'inside');
-  guest.write(frames(MOST_FRAMES, HELD));
-  await until(() => vm.txBuffer.frames === MOST_FRAMES, 'frames to be held');
-  vm.seal(term, 1);
+  const term = await sealed(MOST_FRAMES);
   vm.commit(term, 1);
   live.settle();
   expect(vm.counters.get('released')).toBe(0);

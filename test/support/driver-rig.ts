@@ -17,7 +17,8 @@ import { until } from './netns.ts';
 
 const PATIENCE_MS = 30_000;
 
-const idle: Machine = {
+/** A standby's machine of which nothing is asked. */
+export const IDLE_MACHINE: Machine = {
   state: 'warm',
   pid: 1234,
   qmp: '/nowhere',
@@ -168,7 +169,7 @@ export class DriverRig {
       vm: 'vm0',
       store: this.store,
       disks: null,
-      machine: idle,
+      machine: IDLE_MACHINE,
       ports: {
         fences: true,
         switch: async ({ term }) => ({ term: term + 1, discardedFrames: 0, releasedFrames: 0 }),

@@ -2,34 +2,23 @@
 import { appendFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { DiskBarrier } from '../../../gateway/disk/disk-barrier.ts';
+import type { DiskBarrier } from '../../../gateway/disk/disk-barrier.ts';
 import type { DiskOptions } from '../../../gateway/disk/disk-options.ts';
-import { FileCalls } from './file-calls.ts';
-import { folder, openFiles } from './folders.ts';
+import type { FileCalls } from './file-calls.ts';
+import { openFiles } from './folders.ts';
+import { WatchedDisks } from './watched-disks.ts';
 
+let disks: WatchedDisks;
 let where = '';
 let calls: FileCalls;
-const open: DiskBarrier[] = [];
+const openDisk = (options: Partial<DiskOptions> = {}) => disks.open(options);
 
 beforeEach(() => {
-  where = folder();
-  calls = new FileCalls(where);
+  disks = new WatchedDisks({ sizeBytes: 65_536 });
+  ({ where, calls } = disks);
 });
 
-afterEach(async () => {
-  calls.stop();
-  await Promise.all(open.splice(0).map((disk) => disk.close().catch(() => {})));
-  expect(openFiles(where), 'files that nobody has closed').toEqual([]);
-});
-
-async function openDisk(options: Partial<DiskOptions> = {}): Promise<DiskBarrier> {
-  const disk = await DiskBarrier.open({
-    ...{ image: join(where, 'image'), log: join(where, 'log'), sizeBytes: 65_536, flushDelayMs: 60_000 },
-    ...options,
-  });
-  open.push(disk);
-  return disk;
-}
+afterEach(() => disks.close());
 
 const FIRST = 'log/0000000001.redo';
 const SECOND = 'log/0000000002.redo';

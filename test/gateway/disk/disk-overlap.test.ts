@@ -2,39 +2,27 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { DiskBarrier } from '../../../gateway/disk/disk-barrier.ts';
+import type { DiskBarrier } from '../../../gateway/disk/disk-barrier.ts';
 import type { DiskOptions } from '../../../gateway/disk/disk-options.ts';
 import { Flusher } from '../../../gateway/disk/flusher.ts';
 import { until } from '../../support/netns.ts';
-import { FileCalls } from './file-calls.ts';
-import { folder, openFiles } from './folders.ts';
+import type { FileCalls } from './file-calls.ts';
+import { WatchedDisks } from './watched-disks.ts';
 
 const MIB = 2 ** 20;
 const FIRST = 'log/0000000001.redo';
 
+let disks: WatchedDisks;
 let where = '';
 let calls: FileCalls;
-const open: DiskBarrier[] = [];
+const openDisk = (options: Partial<DiskOptions> = {}) => disks.open(options);
 
 beforeEach(() => {
-  where = folder();
-  calls = new FileCalls(where);
+  disks = new WatchedDisks({ sizeBytes: 8 * MIB, segmentBytes: 4096 });
+  ({ where, calls } = disks);
 });
 
-afterEach(async () => {
-  calls.stop();
-  await Promise.all(open.splice(0).map((disk) => disk.close().catch(() => {})));
-  expect(openFiles(where)).toEqual([]);
-});
-
-async function openDisk(options: Partial<DiskOptions> = {}): Promise<DiskBarrier> {
-  const disk = await DiskBarrier.open({
-    ...{ image: join(where, 'image'), log: join(where, 'log'), sizeBytes: 8 * MIB, segmentBytes: 4096 },
-    ...{ flushDelayMs: 60_000, ...options },
-  });
-  open.push(disk);
-  return disk;
-}
+afterEach(() => disks.close());
 
 async function firstByte(disk: DiskBarrier, from = 0): Promise<number> {
   const byte = Buffer.alloc(1);

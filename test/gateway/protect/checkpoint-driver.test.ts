@@ -9,8 +9,9 @@ import { ImageStore } from '../../../gateway/protect/image-store.ts';
 import { RamBase } from '../../../gateway/protect/ram-base.ts';
 import { RamDelta } from '../../../gateway/protect/ram-delta.ts';
 import { Standby } from '../../../gateway/protect/standby.ts';
-import type { Machine, StandbyOptions } from '../../../gateway/protect/standby-options.ts';
+import type { StandbyOptions } from '../../../gateway/protect/standby-options.ts';
 import { StandbyServer } from '../../../gateway/protect/standby-server.ts';
+import { IDLE_MACHINE } from '../../support/driver-rig.ts';
 import { FakeMachine } from '../../support/fake-machine.ts';
 import { HostRig } from '../../support/host-rig.ts';
 import { until } from '../../support/netns.ts';
@@ -32,16 +33,6 @@ let driver: CheckpointDriver;
 let outcome: Promise<unknown>;
 let events: DriverEvent[];
 
-const idle: Machine = {
-  state: 'warm',
-  pid: 1234,
-  qmp: '/nowhere',
-  onExit: null,
-  async load() {},
-  async run() {},
-  async stop() {},
-};
-
 /** Before it was said what is kept. */
 class OlderStandby extends Standby {
   override get status() {
@@ -58,7 +49,7 @@ async function startStandby(keepsChanges: boolean, Kind: typeof Standby = Standb
     vm: 'vm0',
     store,
     disks: null,
-    machine: idle,
+    machine: IDLE_MACHINE,
     ports: { fences: true, switch: () => Promise.reject(new Error('not here')), unprotect: async () => {} },
     goesOnUnprotected: false,
     silenceMs: 0,
