@@ -1,6 +1,6 @@
 /** A VM in QEMU with a disk dies by SIGKILL: what its clients were told of is on the disk that it goes on with, and memory agrees. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -155,6 +155,9 @@ test(
   15 * MINUTE_MS,
 );
 
+/** Flags of a unix socket in /proc/net/unix; proc_net(5). */
+const SOCKET_LISTENS = '00010000';
+
 /** Mirrors the machine's disk to the next place's, with a plain server that knows no checkpoints. */
 async function mirrorPlainly(): Promise<void> {
   const socket = scene.path(`plain${scene.place + 1}`);
@@ -162,7 +165,9 @@ async function mirrorPlainly(): Promise<void> {
   plainServer = spawn('qemu-nbd', ['-f', 'raw', '-k', socket, '-x', 'plain', '--persistent', image], {
     stdio: 'ignore',
   });
-  await until(() => existsSync(socket), 'qemu-nbd', PATIENCE_MS);
+  // The file is there before anybody listens.
+  const isListening = (line: string) => line.endsWith(` ${socket}`) && line.split(/\s+/)[3] === SOCKET_LISTENS;
+  await until(() => readFileSync('/proc/net/unix', 'utf8').split('\n').some(isListening), 'qemu-nbd', PATIENCE_MS);
   const eye = await QmpClient.connect(scene.path(`eye${scene.place}`));
   const isReady = new Promise<void>((resolve) => {
     eye.listen(({ event }) => {

@@ -267,16 +267,7 @@ export class VmScene {
   /** The VM is at its standby's machine, although no standby says so any more. */
   adopt(): void {
     this.place++;
-    const wire = this.path(`wire${this.place}`);
-    const isIt = (pid: string) => {
-      try {
-        const [program, ...parameters] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-        return program!.startsWith('qemu-') && parameters.some((one) => one.includes(wire));
-      } catch {
-        return false;
-      }
-    };
-    this.#machinePid = Number(readdirSync('/proc').find((name) => /^\d+$/.test(name) && isIt(name)));
+    this.#machinePid = machinesAt(this.path(`wire${this.place}`))[0]!;
   }
 
   /** Asks the standby that waits for the VM. */
@@ -358,6 +349,8 @@ export class VmScene {
     // A machine that waits has a standby that ends it.
     for (const running of this.#running) running.child.kill('SIGTERM');
     await Promise.all(this.#running.map(({ ended }) => ended));
+    // But not that of a standby that was killed.
+    for (const pid of machinesAt(this.folder)) kill(pid);
     await this.outcome?.catch(() => {});
     for (const client of this.#clients) client.close();
     this.network.delete();
@@ -459,6 +452,21 @@ export class VmScene {
 function hasRoom(folder: string): boolean {
   const { bavail, bsize } = statfsSync(folder);
   return bavail * bsize >= 2 ** 30;
+}
+
+/** @returns pids of QEMU's processes that were told of something at this path */
+function machinesAt(path: string): number[] {
+  const isOne = (pid: string) => {
+    try {
+      const [program, ...parameters] = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+      return program!.startsWith('qemu-') && parameters.some((one) => one.includes(path));
+    } catch {
+      return false;
+    }
+  };
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && isOne(name))
+    .map(Number);
 }
 
 function kill(pid: number): void {
