@@ -169,7 +169,8 @@ export class Forwarder {
     }
     // Slots of held and dropped frames were given back, and hold their bytes until the next read.
     if (this.#tap !== null) this.#tap.received('inside', batch, count);
-    counters.values[COUNT.passed]! += this.#outward.send(this.#leaving(passing), passing);
+    // Without a lease none passes, and those that the port refused before may not leave either.
+    if (!this.hostSilent) counters.values[COUNT.passed]! += this.#outward.send(this.#leaving(passing), passing);
     return count;
   }
 
@@ -245,13 +246,13 @@ export class Forwarder {
   pump(nowNs: number, read: number): boolean {
     const { txBuffer, outside, counters, releaseFrames } = this.#parts;
     if (this.#inward.queued > 0) counters.values[COUNT.inboundPassed]! += this.#inward.flush();
-    if (this.#outward.queued > 0) counters.values[COUNT.passed]! += this.#outward.flush();
+    if (this.#outward.queued > 0 && !this.hostSilent) counters.values[COUNT.passed]! += this.#outward.flush();
     if (this.isHeldBack) return false;
     // Frames queued earlier go first, else a later one of the same flow could overtake.
     let most = 2 * read > releaseFrames ? 2 * read : releaseFrames;
     while (this.#outward.queued === 0 && txBuffer.leavingFrames > 0) {
       if (most === 0) return true;
-      const due = txBuffer.collect(this.#released, nowNs, most);
+      const due = txBuffer.collect(this.#released, nowNs, most, !this.hostSilent);
       if (due === 0) return false;
       const accepted = outside.transmit(this.#released, 0, due);
       counters.values[COUNT.released]! += accepted;

@@ -306,10 +306,14 @@ export class TxBuffer {
     return count;
   }
 
-  /** @returns when the next frame that may leave is due (-Infinity: at once), Infinity when there is none */
-  nextDueNs(): number {
+  /**
+   * @param takesBehind as in `collect`
+   * @returns when the next frame that may leave is due (-Infinity: at once), Infinity when there is none
+   */
+  nextDueNs(takesBehind = true): number {
     if (this.#leavingFrames === 0) return Number.POSITIVE_INFINITY;
     this.#seek();
+    if (!takesBehind && (this.#flags[this.#cursor & this.#mask]! & FLAG.behind) !== 0) return Number.POSITIVE_INFINITY;
     return this.#arrivalNs[this.#cursor & this.#mask]! + this.#shiftNs;
   }
 
@@ -320,9 +324,10 @@ export class TxBuffer {
 
   /**
    * Lends the frames that are due, in hold order, as far as the batch takes them and `most` lets them. They stay here until `left`.
+   * @param takesBehind false: not beyond the first that only waited behind others
    * @returns how many
    */
-  collect(batch: FrameBatch, nowNs: number, most = batch.capacity): number {
+  collect(batch: FrameBatch, nowNs: number, most = batch.capacity, takesBehind = true): number {
     batch.count = 0;
     if (this.#leavingFrames === 0) return 0;
     this.#seek();
@@ -331,7 +336,9 @@ export class TxBuffer {
     let left = this.#leavingFrames;
     for (let number = this.#cursor; left > 0 && batch.count < room; number = (number + 1) | 0) {
       const at = number & this.#mask;
-      if ((this.#flags[at]! & (FLAG.leaving | FLAG.gone)) !== FLAG.leaving) continue;
+      const flags = this.#flags[at]!;
+      if ((flags & (FLAG.leaving | FLAG.gone)) !== FLAG.leaving) continue;
+      if (!takesBehind && (flags & FLAG.behind) !== 0) break;
       if (this.#arrivalNs[at]! + this.#shiftNs > nowNs) break;
       const i = batch.count;
       batch.offset[i] = this.#start + this.#place[at]!;

@@ -68,6 +68,22 @@ export abstract class VmTurns {
     return read;
   }
 
+  /**
+   * The host has spoken. What a port had refused and no lease has let go since goes on.
+   * @param sentNs when, at the latest: it may be so long ago that this renews nothing, and lets no data pass
+   * @param leaseNs of a term that begins, or is resumed
+   */
+  protected hear(sentNs: number, leaseNs?: number): void {
+    const { forwarder, lease } = this;
+    this.watchHost();
+    const wasSilent = forwarder.hostSilent;
+    if (leaseNs === undefined) lease.renew(sentNs);
+    else lease.grant(leaseNs, sentNs);
+    forwarder.hostSilent = false;
+    this.watchHost();
+    if (wasSilent && !forwarder.hostSilent) this.pump();
+  }
+
   /** Holds data too once the lease has run out. Every turn does this; for when no frame comes, so that the state is known. */
   watchHost(): void {
     const deadlineNs = this.lease.deadline[0]!;
@@ -86,9 +102,9 @@ export abstract class VmTurns {
   pump(read = 0): void {
     const nowNs = this.clock.nowNs();
     const { forwarder } = this;
+    if (this.lease.deadline[0]! <= nowNs) forwarder.hostSilent = true;
     this.mayGoOn = forwarder.pump(nowNs, read);
     if (nowNs < forwarder.announcer.nextDueNs()) return;
-    this.watchHost();
     // Whose lease has run out may not be the one who has the VM any more.
     if (forwarder.hostSilent) forwarder.announcer.end();
     else forwarder.announcer.pump(nowNs);
@@ -96,7 +112,10 @@ export abstract class VmTurns {
 
   /** @returns when `pump` is needed next (-Infinity: now), Infinity when nothing waits for its time */
   nextDueNs(): number {
-    return Math.min(this.txBuffer.nextDueNs(), this.forwarder.announcer.nextDueNs());
+    const announcesNs = this.forwarder.announcer.nextDueNs();
+    if (this.txBuffer.leavingFrames === 0) return announcesNs;
+    const isSilent = this.lease.deadline[0]! <= this.clock.nowNs();
+    return Math.min(this.txBuffer.nextDueNs(!isSilent), announcesNs);
   }
 
   /** What the VM has sent and nobody has read by now is dropped: its timeline is over. A part of a failover. */

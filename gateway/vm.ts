@@ -128,10 +128,9 @@ export class Vm extends VmTurns {
 
   #began(leaseNs: number): { term: number; openEpoch: number } {
     this.forwarder.failed = false;
-    this.forwarder.hostSilent = false;
     this.#leaseNs = leaseNs;
     this.#remember();
-    this.lease.grant(leaseNs, this.#sentNs());
+    this.hear(this.#sentNs(), leaseNs);
     this.quiesced.end(this.clock.nowNs());
     return { term: this.epochs.term, openEpoch: this.epochs.openEpoch };
   }
@@ -292,12 +291,10 @@ export class Vm extends VmTurns {
 
   /** A request of the term in force is a sign of life, whatever it asks and whether it is granted. */
   #heard(term: number): void {
-    if (this.epochs.resume(term)) this.lease.grant(this.#leaseNs, this.#sentNs());
-    if (this.epochs.state !== 'on' || term !== this.epochs.term) return;
-    this.lease.renew(this.#sentNs());
-    this.forwarder.hostSilent = false;
-    // It may have been sent so long ago that it renews nothing; what it asks for must not let data pass either.
-    this.watchHost();
+    const resumes = this.epochs.resume(term);
+    if (this.epochs.state === 'on' && term === this.epochs.term) {
+      this.hear(this.#sentNs(), resumes ? this.#leaseNs : undefined);
+    }
   }
 
   /** A restart finds terms, epochs and labels as they are now: before what they mean is done, and before anybody is told. */

@@ -124,6 +124,43 @@ describe('a lease', () => {
     expect(stopped.vm.lease.silentNs(0)).toBeNaN();
   });
 
+  test('that lapsed keeps what the port had refused before, until the host speaks again', () => {
+    const scene = new Scene({ outsideCapacity: 1 });
+    scene.vm.start('now', 5 * MS);
+    for (const serial of [1, 2, 3]) scene.send(serial, PASS);
+    expect(scene.left()).toEqual([1]);
+    at(scene, 5);
+    scene.vm.turn();
+    scene.vm.pump();
+    scene.send(4, HOLD);
+    expect(scene.left()).toEqual([]);
+    expect(scene.vm.nextDueNs()).toBe(Number.POSITIVE_INFINITY);
+    expect(counts(scene)).toMatchObject({ passed: 1, stillHeld: 3 });
+    scene.vm.seal(1, 1);
+    expect(scene.left()).toEqual([2]);
+    scene.vm.pump();
+    expect(scene.left()).toEqual([3]);
+  });
+
+  test('that lapsed lets what is committed go on, as far as no data stands before it', () => {
+    const scene = new Scene({ outsideCapacity: 1 });
+    scene.vm.start('now', 5 * MS);
+    scene.send(1, SYN);
+    scene.send(2, SYN);
+    scene.send(3, ACK);
+    scene.vm.seal(1, 1);
+    expect(scene.vm.commit(1, 1)).toMatchObject({ releasedFrames: 3 });
+    expect(scene.left()).toEqual([1]);
+    at(scene, 5);
+    scene.vm.pump();
+    expect(scene.left()).toEqual([2]);
+    expect(scene.vm.nextDueNs()).toBe(Number.POSITIVE_INFINITY);
+    scene.vm.pump();
+    expect(scene.left()).toEqual([]);
+    scene.vm.seal(1, 2);
+    expect(scene.left()).toEqual([3]);
+  });
+
   test('is counted from its grant anew', () => {
     const lease = new Lease();
     expect(lease.deadline[0]).toBe(Number.POSITIVE_INFINITY);

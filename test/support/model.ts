@@ -95,7 +95,8 @@ export class Model {
   }
 
   get nextDueNs(): number {
-    return this.stored.find((s) => s.dueNs !== null)?.dueNs ?? Number.POSITIVE_INFINITY;
+    const next = this.stored.find((s) => s.dueNs !== null);
+    return next === undefined || (next.isBehind && this.#isSilent) ? Number.POSITIVE_INFINITY : next.dueNs!;
   }
 
   // What the two neighbours do.
@@ -122,7 +123,7 @@ export class Model {
     while (this.refusedOut.length === 0) {
       const at = this.stored.findIndex((s) => s.dueNs !== null);
       const next = this.stored[at];
-      if (next === undefined || next.dueNs! > this.nowNs) return;
+      if (next === undefined || next.dueNs! > this.nowNs || (next.isBehind && this.#isSilent)) return;
       if (!this.#leave(next.frame, next.flow)) return;
       this.stored.splice(at, 1);
       this.#add('released');
@@ -241,15 +242,24 @@ export class Model {
   // The parts.
 
   #began(leaseMs: number) {
+    const wasSilent = this.#isSilent;
     this.failed = false;
     this.#leaseNs = leaseMs === 0 ? Number.POSITIVE_INFINITY : leaseMs * NS_PER_MS;
     this.#heardNs = this.nowNs;
+    if (wasSilent) this.pump();
     this.#quiescedUntilNs = AT_ONCE;
     return { term: this.epochs.term, openEpoch: this.epochs.open };
   }
 
   #hear(term: number): void {
-    if (this.epochs.state === 'on' && this.epochs.term === term) this.#heardNs = this.nowNs;
+    if (this.epochs.state !== 'on' || this.epochs.term !== term) return;
+    const wasSilent = this.#isSilent;
+    this.#heardNs = this.nowNs;
+    if (wasSilent) this.pump();
+  }
+
+  get #isSilent(): boolean {
+    return this.epochs.state === 'on' && this.nowNs >= this.#heardNs + this.#leaseNs;
   }
 
   #inbound(): number {
@@ -284,7 +294,7 @@ export class Model {
     const judged = this.judge.judge(frame, this.nowNs);
     if (judged.rule !== null) this.#hit(judged.rule);
     const { state, isBeforeFirstSeal } = this.epochs;
-    const isSilent = state === 'on' && this.nowNs >= this.#heardNs + this.#leaseNs;
+    const isSilent = this.#isSilent;
     let { verdict, reason } = judged;
     if (verdict === 'hold' && state === 'off') [verdict, reason] = ['pass', 'not-replicated'];
     else if (verdict === 'hold' && isBeforeFirstSeal && !isSilent) [verdict, reason] = ['pass', 'before-first-seal'];
@@ -393,7 +403,11 @@ export class Model {
   }
 
   #flushOut(): void {
-    while (this.refusedOut.length > 0 && this.#leave(this.refusedOut[0]!.frame, this.refusedOut[0]!.flow)) {
+    while (
+      this.refusedOut.length > 0 &&
+      !this.#isSilent &&
+      this.#leave(this.refusedOut[0]!.frame, this.refusedOut[0]!.flow)
+    ) {
       this.refusedOut.shift();
       this.#add('passed');
     }
