@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { HostClient } from '../host/client.ts';
 import { RequestError } from '../host/protocol.ts';
 import { EXIT, Failure } from './failure.ts';
@@ -36,7 +36,7 @@ async function edited(host: HostClient, vm: string, path: string, before: string
     runEditor(path);
     const text = readFileSync(path, 'utf8');
     if (text === before) {
-      rmSync(path);
+      rmSync(dirname(path), { recursive: true });
       throw new Failure('the text is as it was: nothing is changed', EXIT.ok);
     }
     try {

@@ -11,8 +11,12 @@ export interface AskOptions extends TlsOptions {
   readonly json?: boolean;
 }
 
-/** `holdfast standby status` and `failover`. @returns the exit code */
-export async function askStandby(method: 'status' | 'failover', where: string, options: AskOptions): Promise<number> {
+/** `holdfast standby status`, `failover` and `forget`. @returns the exit code */
+export async function askStandby(
+  method: 'status' | 'failover' | 'forget',
+  where: string,
+  options: AskOptions,
+): Promise<number> {
   const address = await standbyAddress('standby', where, options);
   let link: StandbyLink | null = null;
   try {

@@ -117,6 +117,7 @@ Prints a line 'ready ...'. Exit code: 0 told to end; 1 the VM went on here and i
   for (const [name, description] of [
     ['status', 'Say how a standby is.'],
     ['failover', 'Let the VM go on at its standby, whatever became of the machine that it is on.'],
+    ['forget', 'Let a standby forget its image: the VM is protected elsewhere, or not any more.'],
   ] as const) {
     const asks = standby
       .command(name)

@@ -58,7 +58,10 @@ export async function runStandby(qemu: readonly string[], options: StandbyOption
     store,
     disks,
     machine,
-    ports: inside === undefined ? takeoverAt(host, vm) : failoverAt(host, vm, inside),
+    ports:
+      inside === undefined
+        ? takeoverAt(host, vm, () => store.lease.known?.leaseMs ?? null)
+        : failoverAt(host, vm, inside),
     goesOnUnprotected: options.unprotected === true,
     silenceMs: options.wait === true ? 0 : Math.ceil(options.silence / NS_PER_MS),
     fence: fence === undefined ? null : () => succeeded(fence),

@@ -7,7 +7,7 @@ import { VmStore } from './vm-store.ts';
 export class StateDir {
   readonly path: string;
   readonly wallMs: () => number;
-  readonly #unlock: () => void;
+  #unlock: () => void;
   readonly #stores: VmStore[] = [];
 
   /**
@@ -39,9 +39,11 @@ export class StateDir {
     return store;
   }
 
-  /** Nothing is stored any more, and another gateway may use the folder. The VMs' ports are closed before. */
+  /** Nothing is stored any more, and another gateway may use the folder. The VMs' ports are closed before. May be asked again. */
   close(): void {
     for (const store of this.#stores.splice(0)) store.close();
     this.#unlock();
+    // The number of a descriptor that was closed may be another's.
+    this.#unlock = () => {};
   }
 }

@@ -214,12 +214,12 @@ export class CheckpointDriver {
   async #judge(error: Error): Promise<DriverOutcome | null> {
     if (error instanceof Ending) {
       if (error.outcome === 'fenced') await this.#fence();
-      if (error.outcome === 'released') {
-        await this.#releaseDisks();
-        // What is silent now is not dead.
-        await this.#tellGone(error.message, true);
-      }
-      return error.outcome;
+      if (error.outcome !== 'released') return error.outcome;
+      await this.#releaseDisks();
+      // What is silent now is not dead.
+      const hasGoneOn = await this.#tellGone(error.message, true);
+      if (hasGoneOn) await this.#fence();
+      return hasGoneOn ? 'fenced' : 'released';
     }
     if (error instanceof RequestError && error.code === 'fenced') {
       await this.#fence();
@@ -254,19 +254,36 @@ export class CheckpointDriver {
     }
   }
 
-  async #tellGone(why: string, isDeliberate: boolean): Promise<void> {
-    try {
-      let link = this.#link;
-      if (link === null || link.isClosed) {
-        link = await StandbyLink.connect(this.#options.standby, this.#options.patienceMs);
-        this.#link = link;
+  /**
+   * A standby that is not told of an end on purpose takes silence for death, so it is told until it answers, or the driver is to stop.
+   * @returns whether it has done so, and the VM has gone on there
+   */
+  async #tellGone(why: string, isDeliberate: boolean): Promise<boolean> {
+    for (;;) {
+      try {
+        if (this.#link === null || this.#link.isClosed) {
+          this.#link = await StandbyLink.connect(this.#options.standby, this.#options.patienceMs);
+        }
+        // It may not know yet who says so.
+        await this.#term.hello(this.#link);
+        await this.#link.call('protect.gone', { term: this.#term.number, isDeliberate, why });
+        return false;
+      } catch (error) {
+        // What it refuses is no affair of its any more. Of a death it hears by silence.
+        if (!(error instanceof LinkError)) return error instanceof RequestError && error.code === 'fenced';
+        if (!isDeliberate || this.#isStopping) return false;
+        this.#failures++;
+        this.#tellUnheard(`${why}; its standby has not heard of that, and takes silence for death: ${error.message}`);
       }
-      // It may not know yet who says so.
-      await this.#term.hello(link);
-      await link.call('protect.gone', { term: this.#term.number, isDeliberate, why });
-    } catch {
-      // The standby hears nothing any more, and decides by that.
+      await this.#sleep(this.#backoffMs());
     }
+  }
+
+  /** Also where it was degraded before, for this is new. */
+  #tellUnheard(why: string): void {
+    if (why !== this.#trouble) this.#options.onEvent({ event: 'state', state: 'degraded', why });
+    this.#state = 'degraded';
+    this.#trouble = why;
   }
 
   #end(outcome: DriverOutcome, why: string): DriverOutcome {

@@ -73,10 +73,8 @@ export class DriverTerm {
         await this.#goOn(link, found, newest);
         return;
       }
-      // Output passes as soon as a term has begun: nobody may have a way back behind it by then, whoever is cut off in between.
-      await link.call('protect.forget', { term: found.term });
     }
-    await this.#begin(link, qmp, onMet, stopped);
+    await this.#begin(link, qmp, found.term + 1, onMet, stopped);
   }
 
   /** @returns the checkpoint that the standby would go back to */
@@ -127,14 +125,22 @@ export class DriverTerm {
     onEvent({ event: 'term', term: found.term, openEpoch: found.openEpoch, how: 'attached' });
   }
 
-  async #begin(link: StandbyLink, qmp: QmpClient, onMet: () => void, stopped: Promise<never>): Promise<void> {
+  /** @param next the term that begins */
+  async #begin(
+    link: StandbyLink,
+    qmp: QmpClient,
+    next: number,
+    onMet: () => void,
+    stopped: Promise<never>,
+  ): Promise<void> {
     const { gateway, leaseMs, disk, onEvent } = this.#options;
+    // Output passes as soon as it has begun: by then the standby has heard of its lease, and nobody has a way back behind that output,
+    // whoever is cut off in between. The first checkpoint contains what passes until then; images of other terms do not.
+    await this.hello(link, next);
+    await link.call('protect.forget', { term: next });
     this.#checkHeard(link);
-    // The first checkpoint contains what passes until then. Images of other terms do not.
     const { term, openEpoch } = await gateway.start({ holdFrom: 'first-seal', leaseMs });
     this.#number = term;
-    await this.hello(link);
-    await link.call('protect.forget', { term });
     onMet();
     onEvent({ event: 'term', term, openEpoch, how: 'started' });
     if (disk === null) return;

@@ -3,6 +3,7 @@ import type { KnownAddress } from '../host/api.ts';
 import { UNNOTICED_MS } from '../standstill.ts';
 import type { StoredImage } from './image-store.ts';
 import type { FailoverReport } from './standby-api.ts';
+import type { StandbyLease } from './standby-lease.ts';
 import type { StandbyOptions } from './standby-options.ts';
 
 type Parts = Pick<StandbyOptions, 'store' | 'disks' | 'machine' | 'ports' | 'fence' | 'goesOnUnprotected'>;
@@ -11,11 +12,10 @@ type Parts = Pick<StandbyOptions, 'store' | 'disks' | 'machine' | 'ports' | 'fen
 export interface LastHeard {
   /** Known to be dead, and not only not heard. */
   readonly isDead: boolean;
-  /** Of its driver's last word, `performance.now`'s; null: none has been there. */
-  readonly heardAt: number | null;
-  /** How long its driver would go on without a word of ours, and its gateway without one of the driver. */
-  readonly patienceMs: number;
-  readonly leaseMs: number;
+  /** Of its driver's last word, or later; `performance.now`'s. */
+  readonly heardAt: number;
+  /** How long its driver would go on without a word of ours, and its gateway without one of the driver; not null with `needsLease`. */
+  readonly lease: StandbyLease['known'];
   /** Of the VM, as its gateway knew them. */
   readonly addresses: readonly KnownAddress[];
 }
@@ -58,11 +58,19 @@ export async function failOver(
   return { term, epoch, newTerm, discardedFrames, releasedFrames, why, ...times };
 }
 
+/** Whether the old machine is known not to be heard only when its gateway's lease is over. */
+export function needsLease({ fence, ports }: Pick<Parts, 'fence' | 'ports'>, isDead: boolean): boolean {
+  return !isDead && fence === null && !ports.fences;
+}
+
 /** Resolves when the old machine cannot be heard any more. */
-async function fence(parts: Parts, { isDead, heardAt, patienceMs, leaseMs }: LastHeard): Promise<void> {
+async function fence(parts: Parts, { isDead, heardAt, lease }: LastHeard): Promise<void> {
   if (parts.fence !== null) await parts.fence();
-  if (isDead || parts.fence !== null || parts.ports.fences || heardAt === null) return;
-  if (leaseMs === 0) throw new Error('its machine may live, and its gateway lets data pass without end: fence it');
+  if (!needsLease(parts, isDead)) return;
+  const { patienceMs, leaseMs } = lease!;
+  if (leaseMs === 0) {
+    throw new Error('its machine may live, and its gateway lets data pass without end: fence it (--fence)');
+  }
   // So much later its gateway may have heard what was sent in time, stopped twice in a turn; and a timer may fire a little early.
   const marginMs = 2 * UNNOTICED_MS + 2;
   await sleep(Math.max(0, heardAt + patienceMs + leaseMs + marginMs - performance.now()));

@@ -1,6 +1,7 @@
 import {
   closeSync,
   fsync,
+  fsyncSync,
   ftruncateSync,
   mkdirSync,
   openSync,
@@ -14,9 +15,11 @@ import {
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
+import { syncFolder } from '../disk/file-io.ts';
 import { isDelta } from './delta-image.ts';
 import type { RamBase } from './ram-base.ts';
 import type { Checkpoint } from './standby-api.ts';
+import { StandbyLease } from './standby-lease.ts';
 
 /** `TERM.EPOCH.BYTES.CRC.image`: a name that is there is a promise that all of it is. */
 const IMAGE_NAME = /^(\d+)\.(\d+)\.(\d+)\.([0-9a-f]{8})\.image$/;
@@ -53,6 +56,8 @@ interface Incoming extends Checkpoint {
  * and only then given its name; so whoever is killed in the middle finds the one before.
  */
 export class ImageStore {
+  /** Of the machine that the images are of. */
+  readonly lease: StandbyLease;
   readonly #folder: string;
   readonly #syncs: boolean;
   readonly #ram: RamBase | null;
@@ -74,6 +79,7 @@ export class ImageStore {
     this.#syncs = syncs;
     this.#ram = ram;
     mkdirSync(folder, { recursive: true, mode: 0o700 });
+    this.lease = new StandbyLease(folder, syncs);
     const found = readdirSync(folder).flatMap((name) => {
       const [, term, epoch, bytes, crc] = IMAGE_NAME.exec(name) ?? [];
       const image = {
@@ -163,7 +169,7 @@ export class ImageStore {
     renameSync(join(this.#folder, SPARE), path);
     if (this.#syncs) {
       const abandoned = this.#abandoned;
-      await this.#syncFolder();
+      await syncFolder(this.#folder);
       if (this.#abandoned !== abandoned) {
         rmSync(path, { force: true });
         throw new TornImageError(`the image of epoch ${epoch} was abandoned`);
@@ -201,6 +207,7 @@ export class ImageStore {
   switching(): void {
     if (this.#ram === null || this.#newest === null) return;
     this.#ram.markSwitching(this.#newest);
+    this.#syncNames();
     this.#newest = { ...this.#newest, mayBeSwitched: true };
   }
 
@@ -211,6 +218,7 @@ export class ImageStore {
     if (this.#ram === null || this.#newest === null) return;
     rmSync(this.#newest.path, { force: true });
     this.#ram.forget();
+    this.#syncNames();
   }
 
   /** The image on its way will not be completed. */
@@ -227,6 +235,7 @@ export class ImageStore {
     this.#newest = null;
     this.#isApplied = true;
     this.#ram?.forget();
+    this.#syncNames();
   }
 
   /** The images stay. */
@@ -266,10 +275,12 @@ export class ImageStore {
     return this.#ram.recover(image);
   }
 
-  async #syncFolder(): Promise<void> {
+  /** What is no more, or must be known, must be so after a power failure, too: before whoever waits for it goes on. */
+  #syncNames(): void {
+    if (!this.#syncs) return;
     const fd = openSync(this.#folder, 'r');
     try {
-      await promisify(fsync)(fd);
+      fsyncSync(fd);
     } finally {
       closeSync(fd);
     }

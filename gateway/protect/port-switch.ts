@@ -11,6 +11,11 @@ export interface PortSwitch {
    */
   readonly fences: boolean;
   /**
+   * For whoever is not sure that anybody is dead. @returns why the switch would be refused: there is nobody to go on for; null: it would not,
+   * or the gateway does not answer
+   */
+  readonly refusal?: (image: Checkpoint & { readonly mayBeSwitched: boolean }) => Promise<string | null>;
+  /**
    * From now on the VM is here, as of the checkpoint; what it sent later and was held is discarded. The network is told.
    * @param addresses by which the VM was last known to be reached
    * @param mayBeSwitched it may have been switched before, for a machine that has not run since: whoever did it did not hear
@@ -33,6 +38,15 @@ export interface PortSwitch {
 export function failoverAt(host: HostClient, vm: string, inside: string): PortSwitch {
   return {
     fences: true,
+    async refusal({ term, epoch, mayBeSwitched }) {
+      if (mayBeSwitched) return null;
+      const status = await host.call('status', {}).catch(() => null);
+      const now = status?.vms.find((one) => one.vm === vm);
+      if (now === undefined || (now.state !== 'off' && now.term === term && now.committedEpoch <= epoch)) return null;
+      const is =
+        now.state === 'off' ? 'unprotected' : `in term ${now.term}, committed up to epoch ${now.committedEpoch}`;
+      return `the gateway has the VM ${is}: it does not go back to epoch ${epoch} of term ${term}`;
+    },
     async switch({ term, epoch }, _, mayBeSwitched) {
       const begun = mayBeSwitched ? await termSince(host, vm, term, inside) : null;
       return host.call('vm.failover', { vm, term: begun ?? term, epoch, inside });
@@ -41,12 +55,17 @@ export function failoverAt(host: HostClient, vm: string, inside: string): PortSw
   };
 }
 
-/** The VM's gateway is lost too, or on the other host: this host's own gateway goes on. */
-export function takeoverAt(host: HostClient, vm: string, leaseMs?: number): PortSwitch {
+/**
+ * The VM's gateway is lost too, or on the other host: this host's own gateway goes on.
+ * @param leaseMs that the VM has had: a driver that goes on with the term tells its own standby the one of its options, and the gateway must
+ * not grant more than that. 0 or null, without end or not known: the gateway's default
+ */
+export function takeoverAt(host: HostClient, vm: string, leaseMs: () => number | null): PortSwitch {
   return {
     fences: false,
     async switch({ term, epoch }, addresses, mayBeSwitched) {
-      const lease = leaseMs === undefined ? {} : { leaseMs };
+      const had = leaseMs();
+      const lease = had === null || had === 0 ? {} : { leaseMs: had };
       const before = mayBeSwitched ? await termSince(host, vm, term, null) : null;
       const begun =
         before === null

@@ -66,6 +66,8 @@ export const STANDBY_PARAMS = {
   status: object({}),
   /** The VM goes on here, whatever became of the machine that it was on. `why` is for people. */
   failover: object({ why: optional(text(0, 1024)) }),
+  /** Nobody need go on here, for the VM is protected elsewhere, or not any more: the image is forgotten. `why` is for people. */
+  forget: object({ why: optional(text(0, 1024)) }),
 } as const satisfies Readonly<Record<string, Schema<unknown>>>;
 
 export type StandbyMethod = keyof typeof STANDBY_PARAMS;
@@ -163,6 +165,7 @@ export interface StandbyResults {
   'disk.abort': Record<string, never>;
   status: StandbyStatus;
   failover: FailoverReport;
+  forget: Record<string, never>;
 }
 
 export type StandbyRequest = {

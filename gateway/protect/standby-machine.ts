@@ -149,6 +149,7 @@ export class StandbyMachine {
   async #start(): Promise<QmpClient> {
     const [program, ...parameters] = this.#options.command;
     await endStale(this.#options.qmp);
+    if (this.#isStopped) throw new Error('told to end before the machine was started');
     const all = [...parameters, '-incoming', 'defer', '-S', '-qmp', `unix:${this.#options.qmp},server=on,wait=off`];
     const child = spawn(program!, all, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
     this.#child = child;

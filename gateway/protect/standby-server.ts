@@ -179,6 +179,9 @@ class StandbySession implements Driver {
         return standby.status;
       case 'failover':
         return standby.failover(params.why ?? 'it was told to', false);
+      case 'forget':
+        standby.standDown(params.why ?? 'it was told to');
+        return {};
       case 'image.data':
         return {};
     }

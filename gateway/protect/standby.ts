@@ -1,6 +1,6 @@
 import type { KnownAddress } from '../host/api.ts';
 import { RequestError, RPC } from '../host/protocol.ts';
-import { failOver } from './failover.ts';
+import { failOver, needsLease } from './failover.ts';
 import { TornImageError } from './image-store.ts';
 import type {
   Checkpoint,
@@ -24,9 +24,10 @@ export class Standby {
   #state: StandbyState;
   #trouble: string | null = null;
   #driver: Driver | null = null;
-  #lease = { patienceMs: 0, leaseMs: 0 };
   /** Of the last word of a driver; null: none has been there. */
   #heardAt: number | null = null;
+  /** An earlier process may have been heard until then. */
+  readonly #startedAt = performance.now();
   #images = 0;
   #addresses: readonly KnownAddress[] = [];
   #failover: Promise<FailoverReport> | null = null;
@@ -34,6 +35,7 @@ export class Standby {
   constructor(options: StandbyOptions) {
     this.#options = options;
     this.#state = options.store.newest === null ? 'waiting' : 'ready';
+    this.#trouble = options.store.lease.trouble;
     options.machine.onExit = (why) => this.#machineEnded(why);
     const { silenceMs } = options;
     this.#ticker = silenceMs === 0 ? null : setInterval(() => this.#lookForSilence(), silenceMs / LOOKS);
@@ -63,13 +65,15 @@ export class Standby {
   hello(driver: Driver, params: StandbyParams<'protect.hello'>): StandbyResults['protect.hello'] {
     const { vm, store, disks, onEvent } = this.#options;
     if (params.vm !== vm) throw refused('unknown-vm', `this is the standby of '${vm}', not of '${params.vm}'`);
-    if (this.#state === 'failing-over' || this.#state === 'active' || this.#state === 'failed') {
+    if (this.#hasGoneOn) {
       throw refused('fenced', `the VM goes on here since its machine was taken for dead: ${this.#state}`);
     }
     const newest = store.newest;
     if (newest !== null && params.term < newest.term) {
       throw refused('stale-term', `term ${params.term} is over: there is an image of term ${newest.term}`);
     }
+    // Before an image can come of it.
+    store.lease.said(params);
     if (this.#driver !== null && this.#driver !== driver) {
       onEvent({ event: 'driver', is: 'replaced' });
       this.#driver.hangUp();
@@ -77,7 +81,6 @@ export class Standby {
       store.abandon();
     }
     this.#driver = driver;
-    this.#lease = { patienceMs: params.patienceMs, leaseMs: params.leaseMs };
     this.#heard();
     if (this.#state === 'ended') this.#become(newest === null ? 'waiting' : 'ready', 'protected again');
     onEvent({ event: 'driver', is: 'there', term: params.term });
@@ -171,6 +174,17 @@ export class Standby {
     setImmediate(() => this.failover(`the driver says: ${why}`, true).catch(() => {}));
   }
 
+  /**
+   * Nobody need go on here: the VM is protected elsewhere, or not any more. A driver that comes anew is welcome.
+   * @throws RequestError `active` where the VM has gone on here
+   */
+  standDown(why: string): void {
+    if (this.#hasGoneOn) throw refused('active', `the VM goes on here: ${this.#state}`);
+    this.#driver?.hangUp();
+    this.#options.store.forget();
+    this.#become('waiting', why);
+  }
+
   /** The connection of a driver has ended; another may come in its place. */
   left(driver: Driver): void {
     if (driver !== this.#driver) return;
@@ -202,20 +216,28 @@ export class Standby {
   }
 
   async #goOn(why: string, isDead: boolean): Promise<FailoverReport> {
-    const { store, onEvent } = this.#options;
+    const { store, ports, onEvent } = this.#options;
+    if (!isDead && store.newest !== null) {
+      const refusal = (await ports.refusal?.(store.newest)) ?? null;
+      // Whoever runs the VM elsewhere is not fenced for nothing, and may come back here.
+      if (refusal !== null && this.#state === 'ready') this.#become('ended', refusal);
+      if (refusal !== null) throw this.#cannot('not-in-force', refusal);
+    }
     const image = store.newest;
-    if (image === null) {
-      // Whoever is protected next finds this standby as it was.
-      this.#trouble = `there is no complete image to go on from: ${why}`;
-      onEvent({ event: 'state', state: this.#state, why: this.#trouble });
-      throw refused('no-image', this.#trouble);
+    if (image === null) throw this.#cannot('no-image', `there is no complete image to go on from: ${why}`);
+    const lease = store.lease.known;
+    if (lease === null && needsLease(this.#options, isDead)) {
+      const may = 'its machine may live, and nobody knows how long its gateway lets data pass: fence it (--fence)';
+      throw this.#cannot('no-lease', store.lease.trouble === null ? may : `${may}; ${store.lease.trouble}`);
     }
     this.#become('failing-over', why);
     this.#driver?.hangUp();
     this.#driver = null;
     store.abandon();
     try {
-      const last = { isDead, heardAt: this.#heardAt, ...this.#lease, addresses: this.#addresses };
+      // Where nobody was heard that is no silence, but the lease may last as long.
+      const heardAt = this.#heardAt ?? this.#startedAt;
+      const last = { isDead, heardAt, lease, addresses: this.#addresses };
       const report = await failOver(this.#options, image, last, why);
       this.#become('active', why);
       onEvent({ event: 'failover', ...report });
@@ -223,6 +245,11 @@ export class Standby {
     } catch (error) {
       throw this.#failed((error as Error).message);
     }
+  }
+
+  /** Or was about to. */
+  get #hasGoneOn(): boolean {
+    return this.#state === 'failing-over' || this.#state === 'active' || this.#state === 'failed';
   }
 
   #settle(): void {
@@ -266,6 +293,13 @@ export class Standby {
 
   #heard(): void {
     this.#heardAt = performance.now();
+  }
+
+  /** Nothing has been done: whoever is protected next finds this standby as it was. */
+  #cannot(code: string, why: string): Error {
+    this.#trouble = why;
+    this.#options.onEvent({ event: 'state', state: this.#state, why });
+    return refused(code, why);
   }
 
   #failed(why: string): Error {

@@ -112,7 +112,7 @@ describe('holdfast capture', () => {
 
   it('ends after --duration, and at Ctrl-C, exit 0', async () => {
     const file = newFile();
-    const timed = await started('exec $HOLDFAST capture eth1 --duration 300ms > $FILE', file);
+    const timed = await started('exec $HOLDFAST capture eth1 --duration 1s > $FILE', file);
     scene.send(1, PASS);
     expect(await timed.closed).toMatchObject({
       code: 0,

@@ -211,10 +211,7 @@ describe('as a command with a heap of 64 MB', () => {
       ['--pace', 'paced', '--commit-delay', '60m'],
       ['--out', folder.path('wild.out')],
     ]) {
-      const { code, signal, stdout } = await holdfast(['replay', '--json', path, ...args], {
-        ...small,
-        timeoutMs: 25_000,
-      });
+      const { code, signal, stdout } = await holdfast(['replay', '--json', path, ...args], small);
       expect([code, signal]).toEqual([0, null]);
       expect(jsonLines(stdout)[0]).toMatchObject({ frames: 4, released: 4 });
     }

@@ -1,4 +1,4 @@
-import { chmodSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { makeFrame } from '../support/frames.ts';
 import { until } from '../support/host-rig.ts';
@@ -139,16 +139,20 @@ outbound
     const editor = (script: string) => {
       const path = rig.write('editor.sh', `#!/bin/sh\n${script}\n`);
       chmodSync(path, 0o755);
-      return { env: { EDITOR: path, VISUAL: '' } };
+      return { env: { EDITOR: path, VISUAL: '', TMPDIR: edits } };
     };
+    const edits = rig.path('edits');
+    mkdirSync(edits);
     const same = await cli(['rules', 'edit'], editor('true'));
     expect(same).toMatchObject({ code: 0, stderr: 'holdfast: the text is as it was: nothing is changed\n' });
     const done = await cli(['rules', 'edit'], editor(`sed -i s/5000/5002/ "$1"`));
     expect(done).toMatchObject({ code: 0, stdout: 'vm0: generation 2 is in force, rule 3\n' });
+    expect(readdirSync(edits)).toEqual([]);
     const wrong = await cli(['rules', 'edit'], editor(`sed -i s/dport/dprt/ "$1"`));
     expect(wrong.code).toBe(1);
     expect(wrong.stderr).toContain("'udp' has no field 'dprt'");
-    expect(wrong.stderr).toMatch(/what was edited is in \/\S+\/vm0\.rules\n/);
+    const [, kept] = /what was edited is in (\/\S+\/vm0\.rules)\n/.exec(wrong.stderr)!;
+    expect(existsSync(kept!)).toBe(true);
     const broken = await cli(['rules', 'edit'], editor('exit 3'));
     expect([broken.code, broken.stderr.includes('exit code 3'), rig.rules.generation.number]).toEqual([1, true, 2]);
   });

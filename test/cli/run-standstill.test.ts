@@ -44,25 +44,33 @@ it('does not take a word that was sent before for a sign of life: its lease has 
   closing.push(() => host.close());
   const guest = peer('inside');
   const network = peer('outside');
-  const held = async () => (await host.call('status', {})).vms[0]!.counters.held;
+  const counters = async () => (await host.call('status', {})).vms[0]!.counters;
+  const held = async () => (await counters()).held;
   const vm = host.vm('vm0');
   await vm.start({ leaseMs: LEASE_MS });
   let arrived = 0;
   network.on('data', (bytes) => (arrived += bytes.length));
   await until(() => guest.readyState === 'open' && network.readyState === 'open', 'the links');
   // As often as it takes: on a busy computer a lease may lapse in between.
+  let sent = 0;
   while (arrived === 0) {
     await vm.resume();
     guest.write(data());
+    sent++;
     await sleep(5);
   }
+  // None of them is in the gateway's hands when it is stopped.
+  let before = await counters();
+  while (before.outbound < sent || arrived < before.passed * data().length) {
+    await sleep(5);
+    before = await counters();
+  }
 
-  const heldBefore = await held();
+  const heldBefore = before.held;
   gateway.child.kill('SIGSTOP');
   const late = vm.resume();
   await sleep(1.5 * LEASE_MS);
-  const before = await Promise.race([late.then(() => 'answered'), sleep(0, 'silent')]);
-  expect(before).toBe('silent');
+  expect(await Promise.race([late.then(() => 'answered'), sleep(0, 'silent')])).toBe('silent');
   arrived = 0;
   gateway.child.kill('SIGCONT');
   await late;

@@ -1,4 +1,5 @@
 /** A running gateway and its host: what leaves when, with several epochs in flight, and when the host is gone. */
+import { existsSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { VmStatus } from '../../gateway/host/api.ts';
 import type { HostClient } from '../../gateway/host/client.ts';
@@ -9,8 +10,7 @@ import { UdpHand } from '../support/udp-hand.ts';
 const reason = noNetnsReason('ping', 'sysctl', 'ethtool');
 const DATA = 7000;
 const CONTROL = 7001;
-/** Long enough for what is sent before it lapses, also on a busy machine. */
-const LEASE_MS = 1500;
+const LEASE_MS = 1000;
 const RULES = `class data pass
 class control hold
 outbound {
@@ -29,6 +29,7 @@ beforeEach(({ skip }) => {
   skip(reason !== null, reason ?? '');
   scene = new LiveScene();
   scene.addAddresses(false);
+  scene.introduce();
   guest = new UdpHand(scene.guest, GUEST.ip4, 6000);
   data = new UdpHand(scene.network, NETWORK.ip4, DATA);
   control = new UdpHand(scene.network, NETWORK.ip4, CONTROL);
@@ -128,10 +129,11 @@ test('after a rollback the frames of later epochs never come, and newer ones do'
 
 test('when the host is gone control never leaves, and after the lease nothing does', async () => {
   await begin();
-  scene.introduce();
   const host = client.vm('vm0');
-  await host.start({ leaseMs: LEASE_MS });
+  await host.start({ leaseMs: 60_000 });
   await send('before');
+  // What was held stays held, and nothing has to be sent before this one lapses.
+  await host.start({ leaseMs: LEASE_MS });
   const heardAt = performance.now();
   await host.seal();
   let status = await vm();
@@ -146,16 +148,26 @@ test('when the host is gone control never leaves, and after the lease nothing do
   expect(status.reasons.lease).toBe(1);
   expect(status.counters.stillHeld).toBe(3);
   // The host comes back with its term: data flows again, what was held waits for its commit.
-  await host.seal();
-  guest.send(NETWORK.ip4, DATA, 'data');
-  await arrives(data, 'data');
-  await host.commit(2);
+  const late = ['data, too late'];
+  for (let isBack = false; !isBack; ) {
+    await host.seal();
+    const text = `data ${late.length}`;
+    guest.send(NETWORK.ip4, DATA, text);
+    let got: string[] = [];
+    // On a machine that stands still for so long the lease lapses once more.
+    while (got.length === 0 && (await vm()).reasons.lease === late.length) got = data.take();
+    isBack = got.length > 0;
+    if (isBack) expect(got).toEqual([text]);
+    else late.push(text);
+  }
+  await host.commit((await host.seal()).epoch);
   await arrives(control, 'before', 'control');
-  await arrives(data, 'data, too late');
+  await arrives(data, ...late);
 });
 
 test('a replicated VM that nobody hosts sends nothing until its host attaches', async () => {
-  // It goes on asking for the network's address for as long as the host takes.
+  // It does not know the network's address, and goes on asking for it for as long as the host takes.
+  scene.guest.run('ip', 'neigh', 'del', NETWORK.ip4, 'dev', 'eth0');
   scene.guest.run('sysctl', '-qw', 'net.ipv4.neigh.eth0.mcast_solicit=30');
   await begin('--replicated');
   expect((await vm()).state).toBe('waiting');
@@ -178,23 +190,22 @@ test('a gateway that is started before its interfaces waits for them, says so, a
   await until(
     () => gateway.stderr.includes('waiting for network device inside'),
     'the gateway to say what it waits for',
+    60_000,
   );
   expect(gateway.stdout).toBe('');
   scene.gateway.run('ip', 'link', 'set', 'later', 'down');
   scene.gateway.run('ip', 'link', 'set', 'later', 'name', 'inside');
   scene.gateway.run('ip', 'link', 'set', 'inside', 'up');
   await gateway.says('ready');
-  scene.guest.run('ping', '-c', '1', '-W', '5', NETWORK.ip4);
+  scene.guest.run('ping', '-c', '1', '-w', '30', NETWORK.ip4);
 });
 
 test('SIGTERM ends it cleanly: the devices are as they were, the socket is gone', async () => {
   await scene.gateway.settled();
   const before = scene.gateway.run('ip', '-d', 'link');
   const gateway = await scene.run();
-  scene.guest.run('ping', '-c', '1', '-W', '5', NETWORK.ip4);
+  scene.guest.run('ping', '-c', '1', '-w', '30', NETWORK.ip4);
   expect(await gateway.stop()).toBe(0);
   expect(scene.gateway.run('ip', '-d', 'link')).toBe(before);
-  await expect(
-    client?.connect() ?? scene.client().call('hello', { client: 'test', protocol: 1 }, 300),
-  ).rejects.toThrow();
+  expect(existsSync(scene.control)).toBe(false);
 });

@@ -29,6 +29,8 @@ beforeEach(async ({ skip }) => {
   skip(reason !== null, reason ?? '');
   scene = new LiveScene();
   scene.addAddresses(false);
+  // Where everything is held, a question for an address would be, too.
+  scene.introduce();
   guest = new UdpHand(scene.guest, GUEST.ip4, 6000);
   data = new UdpHand(scene.network, NETWORK.ip4, DATA);
   control = new UdpHand(scene.network, NETWORK.ip4, CONTROL);
@@ -122,6 +124,7 @@ test('with its buffer in memory the frames are gone, counted, and none of them l
     recovered: { frames: 0, lostFrames: 1 },
   });
   guest.send(NETWORK.ip4, DATA, 'data');
+  while ((await vm()).heldFrames < 1) await new Promise((resolve) => setTimeout(resolve, 5));
   await nothing(data);
   const next = client.vm('vm0');
   await next.start();
@@ -147,8 +150,6 @@ test('a rollback after the restart discards what is beyond it', async () => {
 
 test('what was committed when the process died, and had not left, leaves when there is a link', async () => {
   flags.push('--buffer', 'file');
-  const [{ address }] = JSON.parse(scene.network.run('ip', '-j', 'link', 'show', 'eth0'));
-  scene.guest.run('ip', 'neigh', 'add', NETWORK.ip4, 'lladdr', address, 'dev', 'eth0');
   scene.gateway.run('ip', 'link', 'set', 'outside', 'name', 'later');
   const waiting = scene.start('--inside', 'inside', '--outside', 'outside', ...flags);
   await until(() => waiting.stderr.includes('waiting for network device outside'), 'the gateway to wait', 30_000);

@@ -6,11 +6,13 @@ import { PacketPort } from '../../gateway/port/packet.ts';
 import { PortError } from '../../gateway/port/port-error.ts';
 import { Forwarding } from '../gateway/port/forwarding.ts';
 import { anyClock, frameOf, PortHand } from '../gateway/port/hands.ts';
+import { bulkOver } from '../support/bulk.ts';
 import { leaveNetns, Netns, noNetnsReason, until } from '../support/netns.ts';
 import { missingPackage } from '../support/packages.ts';
 
-const reason = noNetnsReason('sysctl', 'socat', 'iperf3', 'ping', 'tc');
+const reason = noNetnsReason('sysctl', 'socat', 'ss', 'ping', 'tc');
 const noRawSocket = missingPackage('raw-socket');
+const BULK_BYTES = 20_000_000;
 
 let vm: Netns;
 let gateway: Netns;
@@ -56,7 +58,7 @@ test.each([
   ['IPv4', '192.0.2.1'],
   ['IPv6', 'fd81::1'],
 ])('the VM reaches the network through a default gateway that nobody has: %s', async (_, address) => {
-  await vm.start('ping', '-c', '3', '-i', '0.1', '-W', '3', address).done();
+  await vm.start('ping', '-c', '3', '-i', '0.1', '-w', '30', address).done();
   expect(outside.counters.get('sent')).toBeGreaterThanOrEqual(3);
 });
 
@@ -64,22 +66,19 @@ test.each([
   ['IPv4', '10.80.0.2'],
   ['IPv6', 'fd80::2'],
 ])('the network reaches a VM that has not spoken yet: %s', async (_, address) => {
-  await network.start('ping', '-c', '3', '-i', '0.1', '-W', '3', address).done();
+  await network.start('ping', '-c', '3', '-i', '0.1', '-w', '30', address).done();
 });
 
 test('datagrams and bulk TCP go through, both ways', async () => {
   const echo = network.start('socat', 'UDP4-RECVFROM:7000,fork', 'EXEC:cat');
   await until(() => network.run('ss', '-lnu').includes(':7000'), 'the server');
-  const udp = vm.start('sh', '-c', 'echo a datagram | socat -t 2 - UDP4:192.0.2.1:7000');
-  expect(await udp.done()).toBe('a datagram\n');
+  const udp = vm.start('socat', '-t', '60', '-', 'UDP4:192.0.2.1:7000');
+  udp.child.stdin!.end('a datagram\n');
+  await udp.says('\n');
+  expect(await udp.stop()).toBe('a datagram\n');
   await echo.stop();
-  for (const direction of [[], ['-R']]) {
-    const server = network.start('iperf3', '-s', '-1', '--forceflush');
-    await server.says('listening');
-    const client = vm.start('iperf3', '-J', '-n', '20000000', '-c', '192.0.2.1', ...direction);
-    const result = JSON.parse(await client.done()) as { end: { sum_received: { bytes: number } } };
-    expect(result.end.sum_received.bytes).toBeGreaterThan(12_000_000);
-    await server.done();
+  for (const isFromNetwork of [false, true]) {
+    expect(await bulkOver(network, vm, '192.0.2.1', BULK_BYTES, isFromNetwork)).toBe(BULK_BYTES);
   }
   expect(outside.counters.byName()).toMatchObject({ invalid: 0, tooLong: 0, linkDown: 0 });
 });
@@ -92,9 +91,11 @@ test('a probe for an address that the VM wants for itself is not answered', asyn
   expect(state()).not.toContain('dadfailed');
 });
 
-test('what is no IP packet is counted and goes nowhere', async () => {
-  await new PortHand(outside).send([frameOf(60, 1), frameOf(200, 2)]);
-  expect(outside.counters.byName()).toMatchObject({ sent: 0, invalid: 2 });
+test('what is no IP packet is counted and goes nowhere', () => {
+  // What the VM's kernel sends of its own may have gone before, and nothing does meanwhile.
+  const { sent, invalid } = outside.counters.byName() as { sent: number; invalid: number };
+  expect(new PortHand(outside).offer([frameOf(60, 1), frameOf(200, 2)])).toBe(2);
+  expect(outside.counters.byName()).toMatchObject({ sent, invalid: invalid + 2 });
 });
 
 test("an echo request of the package raw-socket's comes back from the VM with the same payload", async ({ skip }) => {

@@ -122,7 +122,10 @@ describe.each(Object.entries(BACK_ENDS))('%s port', (_, make) => {
   test('a device that is deleted and made again while it is a port is waited for, and guarded as before', async () => {
     const { near, far } = pair();
     await travels(near, far);
+    let came = 0;
+    near.onReady = () => came++;
     await new PortHand(far).send([FRAME]);
+    await until(() => came > 0, 'a frame to be there');
     netns.run('ip', 'link', 'del', 'near');
     await until(() => near.link === 'absent', 'the device to be gone');
     expect(near.trouble).toBe('waiting for network device near');
@@ -178,9 +181,9 @@ describe.each(Object.entries(BACK_ENDS))('%s port', (_, make) => {
     netns.run('ip', 'addr', 'add', '10.0.0.1/24', 'dev', 'near');
     netns.quietUp('near');
     netns.quietUp('far');
-    await until(() => far.link === 'up', 'the ports to look');
+    const isSeen = () => near.trouble?.includes('near has IP addresses') === true;
+    await until(() => far.link === 'up' && isSeen(), 'the ports to look');
     expect([near.link, drops('near')]).toEqual(['absent', 0]);
-    expect(near.trouble).toContain('near has IP addresses');
     netns.run('ip', 'addr', 'flush', 'dev', 'near');
     await until(() => near.link === 'up' && far.link === 'up', 'the device to be taken');
     await travels(near, far);

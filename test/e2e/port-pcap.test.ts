@@ -7,11 +7,13 @@ import { PacketPort } from '../../gateway/port/packet.ts';
 import { PcapPort } from '../../gateway/port/pcap.ts';
 import { Forwarding } from '../gateway/port/forwarding.ts';
 import { anyClock, brief, frameOf, PortHand } from '../gateway/port/hands.ts';
+import { bulkOver } from '../support/bulk.ts';
 import { leaveNetns, Netns, noNetnsReason, until } from '../support/netns.ts';
 import { missingPackage } from '../support/packages.ts';
 
-const reason = noNetnsReason('sysctl', 'tc', 'ethtool', 'iperf3') ?? missingPackage('cap');
+const reason = noNetnsReason('sysctl', 'tc', 'ethtool', 'socat', 'ss') ?? missingPackage('cap');
 const FRAME = frameOf(100, 1);
+const BULK_BYTES = 30_000_000;
 
 let netns: Netns;
 let ports: { close(): void }[] = [];
@@ -44,7 +46,7 @@ async function pair(): Promise<{ near: PcapPort; far: PacketPort }> {
 }
 
 async function isUp(port: PcapPort): Promise<void> {
-  await until(() => port.link === 'up', 'the pcap process', 30_000);
+  await until(() => port.link === 'up', 'the pcap process', 60_000);
 }
 
 async function travels(near: PcapPort, far: PacketPort): Promise<void> {
@@ -92,10 +94,9 @@ test('a pcap process that is killed is replaced; the port says why it is down', 
   near.onLink = () => troubles.push(near.trouble);
   const [child] = children();
   process.kill(child!, 'SIGKILL');
-  await until(() => near.link === 'down' && near.restarts === 1, 'the port to notice');
-  expect(near.trouble).toBe('the pcap process ended: SIGKILL');
+  await until(() => troubles.includes('the pcap process ended: SIGKILL'), 'the port to notice');
   await isUp(near);
-  expect(near.trouble).toBeNull();
+  expect([near.trouble, near.restarts]).toEqual([null, 1]);
   expect(children()).toHaveLength(1);
   expect(troubles.at(-1)).toBeNull();
   await travels(near, far);
@@ -173,11 +174,7 @@ test('TCP between two kernels goes through, with checksums that their stacks lef
     await isUp(inside);
     await isUp(outside);
     new Forwarding(inside, outside);
-    const iperf = server.start('iperf3', '-s', '-1', '--forceflush');
-    await iperf.says('listening');
-    const sent = client.start('iperf3', '-J', '-n', '30000000', '-c', '10.76.0.2');
-    const result = JSON.parse(await sent.done()) as { end: { sum_received: { bytes: number } } };
-    expect(result.end.sum_received.bytes).toBeGreaterThan(20_000_000);
+    expect(await bulkOver(server, client, '10.76.0.2', BULK_BYTES)).toBe(BULK_BYTES);
     expect(inside.counters.byName()).toMatchObject({ invalid: 0, tooLong: 0 });
   } finally {
     client.delete();

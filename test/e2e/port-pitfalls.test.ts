@@ -9,13 +9,12 @@ import { XdpPort } from '../../gateway/port/xdp.ts';
 import { Forwarding } from '../gateway/port/forwarding.ts';
 import { anyClock, brief, EXPERIMENT, frameOf, PortHand } from '../gateway/port/hands.ts';
 import { checksumsAreRight, unfinishedFrame } from '../gateway/port/internet.ts';
+import { bulkOver } from '../support/bulk.ts';
 import { leaveNetns, Netns, noNetnsReason, until } from '../support/netns.ts';
 
-const reason = noNetnsReason('sysctl', 'iperf3', 'socat', 'ethtool', 'tcpdump', 'tcpreplay');
+const reason = noNetnsReason('sysctl', 'socat', 'ss', 'python3', 'ethtool', 'tcpdump', 'tcpreplay');
 /** Enough that a stack makes super-frames. */
 const BULK_BYTES = 40_000_000;
-/** iperf3 looks at what has arrived when it has sent all, which is a little earlier. */
-const ARRIVED_BYTES = 0.8 * BULK_BYTES;
 const IP = { client: '10.77.0.1', server: '10.77.0.2' } as const;
 const IP6 = { client: 'fd77::1', server: 'fd77::2' } as const;
 
@@ -94,14 +93,9 @@ class Bench {
     return { inside, outside, forwarding: new Forwarding(inside, outside) };
   }
 
-  /** One bulk transfer over TCP from client to server, or back. @returns bytes that arrived */
-  async bulk(address: string, ...parameters: readonly string[]): Promise<number> {
-    const server = this.server.start('iperf3', '-s', '-1', '--forceflush');
-    await server.says('listening');
-    const client = this.client.start('iperf3', '-J', '-n', String(BULK_BYTES), '-c', address, ...parameters);
-    const result = JSON.parse(await client.done()) as { end: { sum_received: { bytes: number } } };
-    await server.done();
-    return result.end.sum_received.bytes;
+  /** One bulk transfer over TCP from client to server, or back: every byte arrives. */
+  async bulk(address: string, isFromServer = false): Promise<void> {
+    expect(await bulkOver(this.server, this.client, address, BULK_BYTES, isFromServer)).toBe(BULK_BYTES);
   }
 
   close(): void {
@@ -154,10 +148,13 @@ describe.each(Object.entries(BACK_ENDS))('%s ports between two kernels', (_name,
     bench.join();
     const echo = bench.server.start('socat', 'UDP4-RECVFROM:7000,fork', 'EXEC:cat');
     const tcpEcho = bench.server.start('socat', 'TCP6-LISTEN:7001', 'EXEC:cat');
-    await until(() => bench.server.run('ss', '-lnut').includes(':7001'), 'the servers');
-    const udp = bench.client.start('sh', '-c', `echo a datagram | socat -t 2 - UDP4:${IP.server}:7000`);
-    expect(await udp.done()).toBe('a datagram\n');
-    const tcp = bench.client.start('sh', '-c', `echo a stream | socat -t 2 - TCP6:[${IP6.server}]:7001`);
+    const listening = () => bench.server.run('ss', '-lnut');
+    await until(() => [':7000', ':7001'].every((port) => listening().includes(port)), 'the servers');
+    const udp = bench.client.start('socat', '-t', '60', '-', `UDP4:${IP.server}:7000`);
+    udp.child.stdin!.end('a datagram\n');
+    await udp.says('\n');
+    expect(await udp.stop()).toBe('a datagram\n');
+    const tcp = bench.client.start('sh', '-c', `echo a stream | socat -t 60 - TCP6:[${IP6.server}]:7001`);
     expect(await tcp.done()).toBe('a stream\n');
     expect([udpErrors(bench.server), udpErrors(bench.client)]).toEqual([0, 0]);
     await echo.stop();
@@ -165,13 +162,13 @@ describe.each(Object.entries(BACK_ENDS))('%s ports between two kernels', (_name,
   });
 
   test.each([
-    ['IPv4', IP.server, []],
-    ['IPv6', IP6.server, []],
-    ['IPv4, from the server', IP.server, ['-R']],
-  ] as const)('TCP goes through, in super-frames where the port takes them: %s', async (_, address, parameters) => {
+    ['IPv4', IP.server, false],
+    ['IPv6', IP6.server, false],
+    ['IPv4, from the server', IP.server, true],
+  ] as const)('TCP goes through, in super-frames where the port takes them: %s', async (_, address, isFromServer) => {
     const { inside, outside, forwarding } = bench.join();
-    expect(await bench.bulk(address, ...parameters)).toBeGreaterThan(ARRIVED_BYTES);
-    const lane = parameters.length > 0 ? forwarding.back : forwarding.there;
+    await bench.bulk(address, isFromServer);
+    const lane = isFromServer ? forwarding.back : forwarding.there;
     expect(lane.superFrames > 100).toBe(takesOffloads);
     for (const port of [inside, outside]) {
       port.updateCounters();
@@ -183,7 +180,7 @@ describe.each(Object.entries(BACK_ENDS))('%s ports between two kernels', (_name,
     skip(!takesOffloads, 'there are no super-frames');
     bench.gateway.run('ethtool', '-K', 'outside', 'tso', 'off');
     const { forwarding } = bench.join();
-    expect(await bench.bulk(IP.server)).toBeGreaterThan(ARRIVED_BYTES);
+    await bench.bulk(IP.server);
     expect(forwarding.there.superFrames).toBeGreaterThan(100);
   });
 
@@ -263,7 +260,7 @@ describe.each(Object.entries(BACK_ENDS))('%s ports between two kernels', (_name,
     const long = bench.client.start('ping', '-c', '1', '-W', '1', '-s', '4000', '-M', 'do', IP.server);
     await expect(long.done()).rejects.toThrow('exit code 1');
     await until(() => outside.counters.get('tooLong') === 1, 'the count');
-    await bench.client.start('ping', '-c', '1', '-W', '2', '-s', '1000', IP.server).done();
+    await bench.client.start('ping', '-c', '1', '-w', '30', '-s', '1000', IP.server).done();
     expect(await far.done()).toContain('length 1008');
     expect(outside.counters.byName()).toMatchObject({ tooLong: 1, invalid: 0 });
   });
@@ -285,17 +282,19 @@ describe.each(Object.entries(BACK_ENDS))('%s ports between two kernels', (_name,
     bench.ports.push(port);
     const frames = Array.from({ length: 2000 }, (_, i) => frameOf(200, i));
     await new PortHand(bench.open('source')).send(frames);
+    // Nor had the queue between the two devices: what the port was given is less then.
+    const given = 2000 - Number(bench.gateway.run('cat', '/sys/class/net/source/statistics/tx_dropped'));
     const hand = new PortHand(port);
     let read = 0;
     await until(() => {
       read += hand.take().length;
       port.updateCounters();
-      return read + port.counters.get('lost') >= frames.length;
+      return read + port.counters.get('lost') >= given;
     }, 'every frame to be read or counted as lost');
     expect(await hand.takeFor(50)).toEqual([]);
     expect(read).toBeGreaterThan(0);
-    expect(read).toBeLessThan(2000);
-    expect(port.counters.byName()).toMatchObject({ received: read, lost: 2000 - read });
+    expect(read).toBeLessThan(given);
+    expect(port.counters.byName()).toMatchObject({ received: read, lost: given - read });
   });
 
   test('a short frame that the link does not take is counted, and those around it go', async () => {
@@ -324,8 +323,8 @@ describe('a tap between two kernels', () => {
     client.quietUp('tap0');
     client.run('ip', 'addr', 'add', `${IP.client}/24`, 'dev', 'tap0');
     const forwarding = new Forwarding(tap, bench.open('outside'));
-    expect(await bench.bulk(IP.server)).toBeGreaterThan(ARRIVED_BYTES);
-    expect(await bench.bulk(IP.server, '-R')).toBeGreaterThan(ARRIVED_BYTES);
+    await bench.bulk(IP.server);
+    await bench.bulk(IP.server, true);
     expect(forwarding.there.superFrames).toBeGreaterThan(100);
     expect(forwarding.back.superFrames).toBeGreaterThan(100);
     expect(tap.counters.byName()).toMatchObject({ invalid: 0 });

@@ -1,5 +1,6 @@
 /** A VM in QEMU with a disk dies by SIGKILL: what its clients were told of is on the disk that it goes on with, and memory agrees. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +11,7 @@ import { QmpClient } from '../../gateway/protect/qmp.ts';
 import { committed } from '../support/answers.ts';
 import { makeCertificates } from '../support/certificates.ts';
 import { bootedGuest, noGuestReason, VM_DISK, VM_GUEST } from '../support/guest.ts';
+import { untilListening } from '../support/listening.ts';
 import { leaveNetns, noNetnsReason, until } from '../support/netns.ts';
 import { withoutPrograms } from '../support/programs.ts';
 import { Random } from '../support/random.ts';
@@ -155,9 +157,6 @@ test(
   15 * MINUTE_MS,
 );
 
-/** Flags of a unix socket in /proc/net/unix; proc_net(5). */
-const SOCKET_LISTENS = '00010000';
-
 /** Mirrors the machine's disk to the next place's, with a plain server that knows no checkpoints. */
 async function mirrorPlainly(): Promise<void> {
   const socket = scene.path(`plain${scene.place + 1}`);
@@ -165,9 +164,7 @@ async function mirrorPlainly(): Promise<void> {
   plainServer = spawn('qemu-nbd', ['-f', 'raw', '-k', socket, '-x', 'plain', '--persistent', image], {
     stdio: 'ignore',
   });
-  // The file is there before anybody listens.
-  const isListening = (line: string) => line.endsWith(` ${socket}`) && line.split(/\s+/)[3] === SOCKET_LISTENS;
-  await until(() => readFileSync('/proc/net/unix', 'utf8').split('\n').some(isListening), 'qemu-nbd', PATIENCE_MS);
+  await untilListening(socket);
   const eye = await QmpClient.connect(scene.path(`eye${scene.place}`));
   const isReady = new Promise<void>((resolve) => {
     eye.listen(({ event }) => {
@@ -199,7 +196,9 @@ test(
       await until(() => recordsOn(scene.place) > atCommit, 'records since', PATIENCE_MS);
       scene.killMachine();
       // Else the machine that goes on could not have the disk.
+      const isFree = once(plainServer!, 'exit');
       plainServer!.kill('SIGKILL');
+      await isFree;
       await scene.moved();
       await scene.startStandby();
       scene.protect({ pace: PACE });

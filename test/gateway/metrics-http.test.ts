@@ -44,8 +44,9 @@ function ask(port: number, path: string, method = 'GET', headers: Record<string,
 function raw(
   port: number,
   bytes = '',
+  host = '127.0.0.1',
 ): { readonly socket: Socket; readonly received: () => string; readonly isClosed: () => boolean } {
-  const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
+  const socket = connect({ host, port, allowHalfOpen: true });
   sockets.push(socket);
   let received = '';
   let closed = false;
@@ -234,14 +235,18 @@ describe('clients that mean harm', () => {
 });
 
 test('close ends every connection, and the address is free', async () => {
-  const port = await serve();
-  const client = raw(port);
+  // Of its own: connections of other programs take ports of 127.0.0.1 meanwhile.
+  const host = '127.0.9.1';
+  const server = new MetricsServer({ metrics: () => '', health: () => [] });
+  servers.push(server);
+  const { port } = await server.listen(host, 0);
+  const client = raw(port, '', host);
   await until(() => client.socket.readyState === 'open');
-  await servers.pop()!.close();
+  await server.close();
   await until(() => client.isClosed());
   const again = new MetricsServer({ metrics: () => '', health: () => [] });
   servers.push(again);
-  expect(await again.listen('127.0.0.1', port)).toEqual({ host: '127.0.0.1', port });
+  expect(await again.listen(host, port)).toEqual({ host, port });
 });
 
 test('an address that is taken is an error with its code', async () => {

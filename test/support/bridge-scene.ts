@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Commands, SystemCommands } from '../../gateway/bridge/commands.ts';
@@ -7,7 +7,7 @@ import type { BridgeParts } from '../../gateway/bridge/parts.ts';
 import { Netns, until } from './netns.ts';
 
 /** Counters and timers that run by themselves. */
-const RUNNING = /_timer$/;
+const RUNNING = /_timer$|^fdb_n_learned$/;
 
 /** A bridge in a namespace of its own, which this process is in; devices, journals, and what is so there. */
 export class BridgeScene {
@@ -73,15 +73,18 @@ export class BridgeScene {
     };
   }
 
-  /** @returns the state, once the kernel has looked at every link that came up */
+  /** @returns the state, once the kernel has looked at every link that came up, and given it the address that it gives by itself */
   async rest(): Promise<unknown> {
-    const isUnknown = () => {
-      const links = JSON.parse(this.run('ip', '-j', 'link', 'show')) as { operstate: string; flags: string[] }[];
-      return links.some(
-        ({ operstate, flags }) => operstate === 'UNKNOWN' && !flags.includes('LOOPBACK') && flags.includes('UP'),
-      );
+    type Link = { operstate: string; flags: string[]; ifname: string; addr_info: { family?: string }[] };
+    const isOpen = ({ operstate, flags, ifname, addr_info }: Link) => {
+      if (flags.includes('LOOPBACK') || !flags.includes('UP')) return false;
+      if (operstate === 'UNKNOWN') return true;
+      // This process is in the namespace.
+      const hasIp6 = readFileSync(`/proc/sys/net/ipv6/conf/${ifname}/disable_ipv6`, 'latin1').trim() === '0';
+      return hasIp6 && flags.includes('LOWER_UP') && !addr_info.some(({ family }) => family === 'inet6');
     };
-    await until(() => !isUnknown(), 'the links to be up or down');
+    const links = (): Link[] => JSON.parse(this.run('ip', '-j', 'addr', 'show'));
+    await until(() => !links().some(isOpen), 'the links to be up or down');
     return this.state();
   }
 

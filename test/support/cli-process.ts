@@ -11,6 +11,9 @@ export class CliProcess {
   readonly child: ChildProcess;
   readonly ended: Promise<number | null>;
   isOver = false;
+  readonly #events: Record<string, unknown>[] = [];
+  /** So many characters are in `#events`. */
+  #readTo = 0;
 
   constructor(child: ChildProcess) {
     this.child = child;
@@ -39,12 +42,13 @@ export class CliProcess {
     await this.ended;
   }
 
-  /** What it printed as JSON lines. */
+  /** What it printed as JSON lines. Cheap: whoever waits for one looks again and again, and there are thousands. */
   get events(): Record<string, unknown>[] {
-    return this.stdout
-      .split('\n')
-      .slice(0, -1)
-      .filter((line) => line.startsWith('{'))
-      .map((line) => JSON.parse(line));
+    const end = this.stdout.lastIndexOf('\n') + 1;
+    for (const line of this.stdout.slice(this.#readTo, end).split('\n')) {
+      if (line.startsWith('{')) this.#events.push(JSON.parse(line));
+    }
+    this.#readTo = Math.max(this.#readTo, end);
+    return [...this.#events];
   }
 }

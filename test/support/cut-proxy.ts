@@ -8,8 +8,8 @@ interface Pair {
 /** Stands between a client and the gateway, or another server, and loses answers on purpose. */
 export class CutProxy {
   readonly path: string;
-  /** Connections so far. */
-  connections = 0;
+  /** When each of the connections so far came, ms of performance.now(). */
+  readonly connectedAt: number[] = [];
   readonly #server: Server;
   readonly #open = new Set<Socket>();
   #cutAfter: string | null = null;
@@ -20,6 +20,10 @@ export class CutProxy {
   constructor(to: string) {
     this.path = `${to}.proxy`;
     this.#server = createServer((client) => this.#join(client, to));
+  }
+
+  get connections(): number {
+    return this.connectedAt.length;
   }
 
   async listen(): Promise<this> {
@@ -54,7 +58,7 @@ export class CutProxy {
   }
 
   #join(client: Socket, to: string): void {
-    this.connections++;
+    this.connectedAt.push(performance.now());
     if (this.#isDown) {
       client.destroy();
       return;

@@ -8,6 +8,7 @@ import { ImageStore } from '../../gateway/protect/image-store.ts';
 import { RamBase } from '../../gateway/protect/ram-base.ts';
 import { Standby } from '../../gateway/protect/standby.ts';
 import type { Checkpoint, StandbyParams } from '../../gateway/protect/standby-api.ts';
+import type { StandbyDisks } from '../../gateway/protect/standby-disks.ts';
 import type { Driver, Machine, StandbyOptions } from '../../gateway/protect/standby-options.ts';
 import { StandbyServer } from '../../gateway/protect/standby-server.ts';
 import { CutProxy } from './cut-proxy.ts';
@@ -162,13 +163,13 @@ export class DriverRig {
   }
 
   /** It finds what an earlier one of its kind left. */
-  async startStandby(keepsChanges = false): Promise<void> {
+  async startStandby(keepsChanges = false, disks: StandbyDisks | null = null): Promise<void> {
     const images = `${this.#path}-images-${keepsChanges}`;
     this.store = new ImageStore(images, false, keepsChanges ? new RamBase(images, false, async () => {}) : null);
     const options: StandbyOptions = {
       vm: 'vm0',
       store: this.store,
-      disks: null,
+      disks,
       machine: IDLE_MACHINE,
       ports: {
         fences: true,

@@ -10,7 +10,7 @@ export const GUEST = { ip4: '10.77.0.1', ip6: 'fd77::1' } as const;
 export const NETWORK = { ip4: '10.77.0.2', ip6: 'fd77::2' } as const;
 
 /** A machine that does much else at the same time is slow to start a process. */
-const START_MS = 30_000;
+const START_MS = 60_000;
 
 /**
  * A guest and a network, each in a namespace of its own, and between them one for the gateway: `eth0` there is `inside` and

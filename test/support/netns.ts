@@ -62,6 +62,8 @@ export class Netns {
     this.run('ip', 'link', 'add', device, 'type', 'veth', 'peer', 'name', peer, 'netns', other.name);
     this.quietUp(device);
     other.quietUp(peer);
+    // Until the kernel has looked at a link that has a carrier now, it drops what is sent. Asked for one device, it looks first.
+    this.run('ip', 'link', 'show', 'dev', device);
   }
 
   /** Sets the device up; the kernel sends nothing over it by itself. */
@@ -148,7 +150,7 @@ export class Program {
 }
 
 /** Waits until something is so. @throws after `ms` */
-export async function until(condition: () => boolean, what: string, ms = 10_000): Promise<void> {
+export async function until(condition: () => boolean, what: string, ms = 30_000): Promise<void> {
   const end = performance.now() + ms;
   while (!condition()) {
     if (performance.now() > end) throw new Error(`waited ${ms} ms for ${what}`);

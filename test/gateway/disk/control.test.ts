@@ -1,6 +1,7 @@
 import { existsSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { DiskControlClient } from '../../../gateway/disk/control-client.ts';
 import { Image } from '../../../gateway/disk/image.ts';
@@ -19,6 +20,8 @@ beforeEach(async () => {
   served = await serveDisk({
     ...{ image: join(where, 'image'), log: join(where, 'log'), sizeBytes: 65_536, name: 'web', tls: null },
     ...{ address: { path: join(where, 'nbd') }, control: join(where, 'control') },
+    // Nothing goes into the image but what a driver settles.
+    flushDelayMs: 60_000,
   });
   driver = await DiskControlClient.open(join(where, 'control'));
 });
@@ -133,6 +136,24 @@ describe('the control socket of a disk', () => {
     await greedy.closed;
     goOn();
     settle.mockRestore();
+  });
+
+  it('hangs up on who asks and never reads, before its answers are many', async () => {
+    const greedy = connect(join(where, 'control')).on('error', () => {});
+    closing.push(() => greedy.destroy());
+    greedy.pause();
+    const status = vi.spyOn(served.disk, 'status', 'get');
+    let asked = 0;
+    // One after another: too many at once would be another reason.
+    for (; asked < 10_000 && !greedy.destroyed; asked++) {
+      greedy.write('{"id":1,"method":"disk.status"}\n');
+      for (let count = 0; count < 3; count++) await turn();
+    }
+    expect(greedy.destroyed).toBe(true);
+    // Those were done before it was told of its end.
+    expect(asked - status.mock.calls.length).toBeLessThan(10);
+    status.mockRestore();
+    expect(await driver.call('disk.status')).toMatchObject({ sizeBytes: 65_536 });
   });
 
   it('tells a driver whose server is gone', async () => {

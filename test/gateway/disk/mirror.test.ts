@@ -1,7 +1,7 @@
 /** How QEMU attaches our disk beside its own: a mirror job that copies every write before it is answered. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -9,6 +9,7 @@ import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { DiskControlClient } from '../../../gateway/disk/control-client.ts';
 import { DiskBarrier } from '../../../gateway/disk/disk-barrier.ts';
+import { untilListening } from '../../support/listening.ts';
 import { withoutPrograms } from '../../support/programs.ts';
 import { CHILD_DISK_BYTES, startChild } from './disk-child.ts';
 import { folder } from './folders.ts';
@@ -79,9 +80,7 @@ it("the standby's disk is a mirror that loses nothing, and its death does not to
     ...['--export', 'type=nbd,id=e,node-name=local,writable=on,name=front'],
   ]);
   children.push(standby, daemon);
-  for (const name of ['qmp', 'front']) {
-    while (!existsSync(join(where, name))) await new Promise((resolve) => setTimeout(resolve, 10));
-  }
+  for (const name of ['qmp', 'front']) await untilListening(join(where, name));
   const front = `nbd+unix:///front?socket=${where}/front`;
   const guest = (...commands: string[]) =>
     run('qemu-io', ['-f', 'raw', '--discard', 'unmap', ...commands.flatMap((command) => ['-c', command]), front]);

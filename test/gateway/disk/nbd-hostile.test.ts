@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { COMMAND, OPTION } from '../../../gateway/disk/nbd-protocol.ts';
 import { runs, SEED } from '../../support/runs.ts';
 import { attached, infoData, RawClient } from './nbd-client.ts';
@@ -90,13 +90,22 @@ describe('a hostile client costs at most its connection', () => {
   });
 
   it('silence: who chooses no export in time is hung up on, who has one may be silent', async () => {
-    const { path } = await serve({}, { handshakeMs: 50 });
-    const good = await attached({ path });
-    const silent = new RawClient({ path });
-    const half = new RawClient({ path });
-    await half.greet();
-    await Promise.all([silent.closed, half.closed]);
-    expect((await good.read(0, 1)).length).toBe(1);
+    // Sockets go on, and time goes as it is told: not while somebody still has to choose.
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const { path, server } = await serve({}, { handshakeMs: 50 });
+      const good = await attached({ path });
+      const silent = new RawClient({ path });
+      const half = new RawClient({ path });
+      await Promise.all([silent.take(18), half.greet()]);
+      vi.advanceTimersByTime(49);
+      expect(server.connections).toBe(3);
+      vi.advanceTimersByTime(1);
+      await Promise.all([silent.closed, half.closed]);
+      expect((await good.read(0, 1)).length).toBe(1);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('crowds: those without an export make room, those with one stay', async () => {

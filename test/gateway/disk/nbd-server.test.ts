@@ -136,7 +136,8 @@ describe('requests', () => {
   });
 
   it('are durable when the reply to a flush or to FUA is there, not earlier', async () => {
-    const { path, disk } = await serve();
+    // Without a flush by itself, which makes durable what it writes.
+    const { path, disk } = await serve({ flushDelayMs: 60_000 });
     const client = await attached({ path });
     await client.write(0, Buffer.alloc(100, 1));
     expect(disk.status.log.unsyncedBytes).toBe(156);

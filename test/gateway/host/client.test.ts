@@ -152,6 +152,7 @@ describe('a connection that breaks', () => {
   test('nobody waits for is not made again until something is asked', async () => {
     await host.connect();
     proxy.down();
+    await until(() => rig.server.clients === 0);
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(proxy.connections).toBe(1);
     proxy.up();

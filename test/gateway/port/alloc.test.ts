@@ -18,6 +18,8 @@ const WARM_UP = 3;
 const FRAMES = 20_000;
 const BURST = 50;
 const SLOT_BYTES = 4096;
+/** Each at least the time of a system call, or of one step where memory is shared: a second and more. */
+const MOST_LOOKS = 10_000_000;
 /**
  * What a system call may cost, per call and not per frame: its result and its error are handed over as values, and in some runs V8 leaves
  * the code around `recvmmsg` unoptimised, where numbers are boxed: 140 bytes. One number a frame would be 400 bytes a call.
@@ -62,9 +64,11 @@ function leastGrowth(from: Port, to: Port, batch: FrameBatch, enough: number, ex
   const round = () => {
     for (let i = 0; i < FRAMES / BURST; i++) {
       if (from.transmit(batch, 0, BURST) !== BURST) throw new Error('the link is full');
+      let looks = 0;
       for (let have = 0; have < BURST; ) {
         const got = to.receive(sink, 0, BURST, SLOT_BYTES);
-        if (got === 0) throw new Error('a frame was lost');
+        // On a busy machine the kernel hands frames over a little later.
+        if (got === 0 && ++looks > MOST_LOOKS) throw new Error('a frame was lost');
         have += got;
         received += got;
       }

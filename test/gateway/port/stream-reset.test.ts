@@ -21,7 +21,7 @@ beforeEach(() => {
   path = join(folder, 'link');
 });
 afterEach(() => {
-  port.close();
+  port?.close();
   server?.close();
   server = null;
   for (const socket of sockets.splice(0)) socket.destroy();

@@ -1,9 +1,10 @@
 /** How a driver goes on with what it finds, and what it does when it does not hear its standby, or is told that its VM is elsewhere. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, onTestFinished, vi } from 'vitest';
 import { RequestError, RPC } from '../../../gateway/host/protocol.ts';
 import { MirrorError } from '../../../gateway/protect/disk-side.ts';
+import { StandbyLink } from '../../../gateway/protect/standby-link.ts';
 import { DriverRig } from '../../support/driver-rig.ts';
 import { temporaryFolder } from '../../support/run-cli.ts';
 
@@ -78,7 +79,8 @@ it.each([
   expect(rig.machine.status, 'the machine runs').toBe('running');
   rig.proxy.deafen(null);
   await rig.commits(2);
-  expect(state()).toBe('protected');
+  // A moment without the processor, and it has noticed that, too.
+  await rig.until(() => state() === 'protected', 'protection');
   expect(rig.told('term').every(({ term }) => term === 1)).toBe(true);
 });
 
@@ -197,22 +199,29 @@ it('a driver that goes on with a term and was not let run meanwhile asks its gat
 });
 
 it('nor does it begin one', async () => {
-  const gateway = rig.host.client().vm('vm0');
-  const attach = gateway.attach.bind(gateway);
-  let stands = 0;
-  gateway.attach = async () => {
-    const found = await attach();
-    if (stands++ === 0) {
-      rig.proxy.deafen('client');
-      standStill();
-    }
-    return found;
-  };
-  rig.protect({ ...SHORT, gateway });
-  await rig.until(() => stands > 0 && state() === 'degraded', 'the driver to notice');
-  expect(gateway.term).toBe(0);
+  const { isHeard } = StandbyLink.prototype;
+  const look = vi.spyOn(StandbyLink.prototype, 'isHeard');
+  onTestFinished(() => look.mockRestore());
+  look.mockImplementationOnce(function (this: StandbyLink, withinMs) {
+    rig.proxy.deafen('client');
+    standStill();
+    return isHeard.call(this, withinMs);
+  });
+  rig.protect(SHORT);
+  await rig.until(() => state() === 'degraded', 'the driver to notice');
+  expect(done()).toEqual(['forget']);
   rig.proxy.deafen(null);
   await rig.commits(1);
+});
+
+it('no term begins before the standby has heard of its lease, and of the end of its image', async () => {
+  await left(1, { term: 1, epoch: 1 });
+  await rig.host.client().call('replication.stop', { vm: 'vm0', term: 1, held: 'release' });
+  rig.proxy.loseAnswerTo('protect.forget');
+  rig.protect(SHORT);
+  await rig.commits(1);
+  expect(done().slice(0, 3)).toEqual(['forget', 'forget', 'start 2, from first-seal']);
+  expect(rig.met).toMatchObject({ term: 2 });
 });
 
 it('a machine that was paused because the VM has gone on elsewhere is not let run by the next driver', async () => {
@@ -234,7 +243,7 @@ it('a term that was kept for the next host is over: a new one begins', async () 
   await before.stop('keep');
   rig.protect();
   await rig.commits(1);
-  expect(done().slice(0, 2)).toEqual(['start 2, from first-seal', 'forget']);
+  expect(done().slice(0, 2)).toEqual(['forget', 'start 2, from first-seal']);
 });
 
 it('where another host has begun a term, the machine is paused', async () => {
@@ -249,13 +258,62 @@ it('where another host has begun a term, the machine is paused', async () => {
 it('where the operator has ended replication, the machine runs on, and is not taken for dead', async () => {
   rig.protect({ disk: rig.disks() });
   await rig.commits(1);
-  const other = rig.host.client().vm('vm0');
-  await other.attach();
-  await other.stop('release');
+  await endReplication();
   expect(await rig.outcome).toBe('released');
   expect(rig.machine.status).toBe('running');
   expect(done().slice(-2)).toEqual(['disks: release', 'gone on purpose']);
   expect(rig.standby.status.state).toBe('ended');
+});
+
+/** Replication ends on purpose, and the driver's word of it is lost with its connection. @returns lets the driver and its standby hear each other again */
+async function unheardEnd(end: () => Promise<void>, intervalMs = 1): Promise<() => void> {
+  rig.protect({ pace: { kind: 'fixed', intervalMs } });
+  await rig.commits(1);
+  const { standby, proxy } = rig;
+  const gone = standby.gone.bind(standby);
+  standby.gone = () => proxy.down();
+  await end();
+  await rig.until(() => rig.driver!.status.trouble?.includes('has not heard of that') === true, 'the driver to notice');
+  return () => {
+    standby.gone = gone;
+    proxy.up();
+  };
+}
+
+async function endReplication(): Promise<void> {
+  const other = rig.host.client().vm('vm0');
+  await other.attach();
+  await other.stop('release');
+}
+
+it.each([
+  ['the operator has ended replication', 'released', endReplication, 1],
+  // It is asked for nothing meanwhile.
+  ['the machine was told to end', 'ended', async () => rig.machine.shutDown(), 3_600_000],
+] as const)(
+  'where %s and the standby does not hear of it, people are told, and the standby when it can be',
+  async (_, outcome, end, intervalMs) => {
+    const heal = await unheardEnd(end, intervalMs);
+    expect(rig.told('state').at(-1)).toMatchObject({ state: 'degraded', why: rig.driver!.status.trouble });
+    heal();
+    expect(await rig.outcome).toBe(outcome);
+    expect(rig.done.at(-1)).toBe('gone on purpose');
+    expect(rig.standby.status.state).toBe('ended');
+  },
+);
+
+it('a driver whose word of the end is not heard ends when it is told to', async () => {
+  await unheardEnd(endReplication);
+  rig.driver!.stop();
+  expect(await rig.outcome).toBe('released');
+});
+
+it('where the VM has gone on at a standby that had not heard of the end, the machine is paused', async () => {
+  const heal = await unheardEnd(endReplication);
+  await rig.standby.failover('silence', true);
+  heal();
+  expect(await rig.outcome).toBe('fenced');
+  expect(rig.machine.status).toBe('paused');
 });
 
 it('where the VM has gone on at the standby, the mirrors are let go of and the machine is paused', async () => {
@@ -300,7 +358,7 @@ it.each([
   if (outcome === 'gone') rig.machine.die();
   else rig.machine.shutDown();
   expect(await rig.outcome).toBe(outcome);
-  expect(rig.done.at(-1)).toBe(told);
+  expect(done().at(-1)).toBe(told);
 });
 
 it('a machine that is killed while the standby is away: the standby is told when it is back', async () => {
@@ -312,22 +370,17 @@ it('a machine that is killed while the standby is away: the standby is told when
   rig.proxy.up();
   rig.machine.die();
   expect(await rig.outcome).toBe('gone');
-  expect(rig.done.at(-1)).toBe('gone');
+  expect(done().at(-1)).toBe('gone');
 });
 
 it('where the standby is away, the driver tries again less and less often, and disks wait for nobody', async () => {
   rig.protect({ disk: rig.disks(true) });
   await rig.commits(1);
   rig.proxy.down();
-  const at: number[] = [];
-  let { connections } = rig.proxy;
-  const ticker = setInterval(() => {
-    if (rig.proxy.connections > connections) at.push(performance.now());
-    connections = rig.proxy.connections;
-  }, 5);
-  await rig.until(() => at.length >= 5, 'attempts');
-  clearInterval(ticker);
-  expect(at[4]! - at[3]!, 'the fifth').toBeGreaterThan(200);
+  const at = rig.proxy.connectedAt;
+  const before = at.length;
+  await rig.until(() => at.length >= before + 5, 'attempts');
+  expect(at[before + 4]! - at[before + 3]!, 'the fifth').toBeGreaterThan(200);
   expect(done()).toContain('disks: release');
   rig.proxy.up();
   await rig.commits(1);
@@ -338,7 +391,7 @@ it('before disks are copied anew there is no way back: the image is forgotten, t
   await left(1, { term: 1, epoch: 1 });
   rig.protect({ disk: rig.disks(false) });
   await rig.commits(1);
-  expect(done().slice(0, 5)).toEqual(['disks: resume', 'forget', 'start 2, from first-seal', 'forget', 'disks: copy']);
+  expect(done().slice(0, 4)).toEqual(['disks: resume', 'forget', 'start 2, from first-seal', 'disks: copy']);
 });
 
 it('disks whose copy fails are let go of, and copied again', async () => {

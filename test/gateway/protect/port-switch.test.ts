@@ -40,7 +40,7 @@ beforeEach(async () => {
 afterEach(() => rig.close());
 
 it("this host's gateway takes over with a lease, tells the network, and goes back again where nothing has run since", async () => {
-  const ports = takeoverAt(rig.client(), 'vm0', 100);
+  const ports = takeoverAt(rig.client(), 'vm0', () => 100);
   expect(await ports.switch({ term: 4, epoch: 7 }, ADDRESSES, true)).toMatchObject({ term: 5 });
   expect(scene.rig.net.take(), 'the address is announced').toHaveLength(1);
   scene.send(1, PASS);
@@ -52,7 +52,7 @@ it("this host's gateway takes over with a lease, tells the network, and goes bac
 });
 
 it('what is held leaves at once where the VM goes on unprotected', async () => {
-  const ports = takeoverAt(rig.client(), 'vm0');
+  const ports = takeoverAt(rig.client(), 'vm0', () => null);
   const { term } = await ports.switch({ term: 4, epoch: 7 }, [], false);
   scene.send(1, HOLD);
   await ports.unprotect(term);
@@ -77,4 +77,28 @@ it('the gateway is told to go on behind the port of this host, and once more onl
   }
   expect(await failoverAt(host, 'vm0', ' tap1 ').switch(checkpoint, [], true)).toMatchObject({ term: 3 });
   expect(inside.inForce.map(({ spec }) => spec.arg)).toEqual(['tap1']);
+});
+
+it('says beforehand where the gateway would refuse, and nothing where it does not answer', async () => {
+  const host = rig.client();
+  const ports = failoverAt(host, 'vm0', 'tap1');
+  const refusal = (term: number, epoch: number, mayBeSwitched = false) =>
+    ports.refusal!({ term, epoch, mayBeSwitched });
+  expect(await refusal(1, 1)).toContain('unprotected');
+  const vm = host.vm('vm0');
+  await vm.start();
+  await vm.seal();
+  await vm.seal();
+  expect(await refusal(1, 1)).toBeNull();
+  await vm.commit(2);
+  expect(await refusal(1, 2)).toBeNull();
+  expect(await refusal(1, 1)).toContain('committed up to epoch 2');
+  await expect(ports.switch({ term: 1, epoch: 1 }, [], false)).rejects.toMatchObject({
+    code: 'output-already-released',
+  });
+  await vm.start();
+  expect(await refusal(1, 2)).toContain('in term 2');
+  expect(await refusal(1, 2, true), 'it may have been switched here').toBeNull();
+  await rig.close();
+  expect(await refusal(1, 2)).toBeNull();
 });

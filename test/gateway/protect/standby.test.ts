@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -274,6 +274,23 @@ it('a term that has begun with output that no image contains leaves nothing to g
   expect(standby.status).toMatchObject({ state: 'waiting', image: null });
 });
 
+it('told to forget, it has nothing to go on from, until a driver comes anew', async () => {
+  await open();
+  const link = await driver();
+  await send(link, 1, 1, 'one');
+  const operator = await StandbyLink.connect(address, 5000);
+  links.push(operator);
+  await operator.call('forget', { why: 'it is protected elsewhere' });
+  await link.closed;
+  expect(standby.status).toMatchObject({ state: 'waiting', image: null });
+  expect(events).toContainEqual({ event: 'state', state: 'waiting', why: 'it is protected elsewhere' });
+  await expect(operator.call('failover', {})).rejects.toMatchObject({ code: 'no-image' });
+  await send(await driver(), 1, 2, 'two');
+  await operator.call('failover', {});
+  expect(done).toEqual(['loaded two', 'switched 1.2, 0 addresses', 'ran']);
+  await expect(operator.call('forget', {})).rejects.toMatchObject({ code: 'active' });
+});
+
 it('bytes of who has not said that he is the driver are in no image', async () => {
   await open();
   const link = await driver();
@@ -303,11 +320,75 @@ it('where another gateway takes over, it waits until the old one lets nothing pa
   expect(done).toEqual(['loaded one', 'switched 1.1, 1 addresses', 'unprotected 2', 'ran']);
 });
 
+/** The next process, in the same folder. */
+async function restart(options: Partial<StandbyOptions>): Promise<void> {
+  await server.close();
+  await standby.close();
+  made--;
+  await open(options);
+}
+
+it('so does one that was started anew, though it has heard nobody, and goes on only when it is told to', async () => {
+  const ports = portSwitch(false);
+  await open({ ports });
+  await send(await driver(1, 500, 300), 1, 1, 'one');
+  const startedAt = performance.now();
+  await restart({ ports, silenceMs: 60 });
+  await sleep(150);
+  expect(standby.status).toMatchObject({ state: 'ready', driverSilentMs: null });
+  await standby.failover('told', false);
+  expect(performance.now() - startedAt, 'patience, lease and margin').toBeGreaterThan(1099);
+  expect(done.at(-1)).toBe('ran');
+});
+
+it.each([
+  ['is not there', null],
+  ['was cut short', '{"term":1,'],
+])('one that was started anew, and where what was said of the lease %s, needs a fence', async (_, text) => {
+  const ports = portSwitch(false);
+  await open({ ports });
+  await send(await driver(1, 200), 1, 1, 'one');
+  const path = folder.path(`standby-images${made - 1}/lease`);
+  rmSync(path);
+  if (text !== null) writeFileSync(path, text);
+  await restart({ ports });
+  if (text !== null) expect(standby.status.trouble).toContain(path);
+  await expect(standby.failover('told', false)).rejects.toThrow('nobody knows how long its gateway lets data pass');
+  expect(done).toEqual([]);
+  expect(standby.status.state, 'a driver that comes is not told that its VM has gone on').toBe('ready');
+  await restart({ ports, fence: async () => {} });
+  await standby.failover('told', false);
+  expect(done.at(-1)).toBe('ran');
+});
+
+it('a driver that goes on with a term does not shorten the lease that its gateway has granted', async () => {
+  await open({ ports: portSwitch(false) });
+  await send(await driver(1, 0), 1, 1, 'one');
+  await driver(1, 200);
+  await expect(standby.failover('told', false)).rejects.toThrow('without end');
+});
+
 it('without a lease and a fence a machine that may live is not replaced where another gateway takes over', async () => {
   await open({ ports: portSwitch(false) });
   await send(await driver(1, 0), 1, 1, 'one');
   await expect(standby.failover('told', false)).rejects.toMatchObject({ code: 'failover-failed' });
   expect(done).not.toContain('ran');
+});
+
+it('where the gateway says that there is nobody to go on for, silence fences nobody, and a driver that comes is welcome', async () => {
+  let refusal: string | null = 'the gateway has the VM unprotected';
+  let fenced = 0;
+  const fence = async () => void fenced++;
+  await open({ fence, silenceMs: 60, ports: { ...portSwitch(true), refusal: async () => refusal } });
+  await send(await driver(), 1, 1, 'one');
+  await until(() => standby.status.state === 'ended', 'the end');
+  expect(standby.status.trouble).toBe(refusal);
+  await expect(standby.failover('told', false)).rejects.toMatchObject({ code: 'not-in-force' });
+  expect([done, fenced]).toEqual([[], 0]);
+  refusal = null;
+  await driver();
+  await until(() => standby.status.state === 'active', 'the failover');
+  expect(fenced).toBe(1);
 });
 
 it('a fence that fails keeps the VM from going on', async () => {
