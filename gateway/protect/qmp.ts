@@ -120,7 +120,10 @@ export class QmpClient {
         reject(new QmpError('timeout', `no answer to ${command} within ${timeoutMs} ms`));
       }, timeoutMs);
       this.#pending.set(id, { command, timer, resolve: resolve as (result: unknown) => void, reject });
-      this.#socket.write(`${JSON.stringify({ [how]: command, arguments: parameters, id })}\n`);
+      const line = `${JSON.stringify({ [how]: command, arguments: parameters, id })}\n`;
+      // Writing to a machine that has hung up ends the connection with all that was not read, SHUTDOWN among it. So the loop looks at its
+      // sockets once more in between: behind the first call.
+      setImmediate(() => setImmediate(() => this.#isClosed || this.#socket.write(line)));
     });
   }
 

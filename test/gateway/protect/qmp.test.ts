@@ -43,6 +43,17 @@ it('gives answers to whoever asked, in any order, and events to who listens', as
   expect(seen).toEqual([{ event: 'STOP', data: {} }]);
 });
 
+it('hears what a machine says last, though a command is on its way by then', async () => {
+  const client = await QmpClient.connect(path);
+  const seen: string[] = [];
+  client.listen(({ event }) => seen.push(event));
+  qemu.happen('SHUTDOWN');
+  qemu.die();
+  const late = client.execute('query-status');
+  await expect(late).rejects.toMatchObject({ code: 'closed' });
+  expect(seen).toEqual(['SHUTDOWN']);
+});
+
 it("a command that is refused fails with the machine's words", async () => {
   const client = await QmpClient.connect(path);
   qemu.answers.set('cont', () => ({ error: { class: 'GenericError', desc: 'Migration is not finalized yet' } }));
