@@ -72,8 +72,9 @@ export abstract class VmTurns {
    * The host has spoken. What a port had refused and no lease has let go since goes on.
    * @param sentNs when, at the latest: it may be so long ago that this renews nothing, and lets no data pass
    * @param leaseNs of a term that begins, or is resumed
+   * @param mayLeave false: what waited goes on at the next `pump`
    */
-  protected hear(sentNs: number, leaseNs?: number): void {
+  protected hear(sentNs: number, leaseNs?: number, mayLeave = true): void {
     const { forwarder, lease } = this;
     this.watchHost();
     const wasSilent = forwarder.hostSilent;
@@ -81,7 +82,7 @@ export abstract class VmTurns {
     else lease.grant(leaseNs, sentNs);
     forwarder.hostSilent = false;
     this.watchHost();
-    if (wasSilent && !forwarder.hostSilent) this.pump();
+    if (wasSilent && !forwarder.hostSilent && mayLeave) this.pump();
   }
 
   /** Holds data too once the lease has run out. Every turn does this; for when no frame comes, so that the state is known. */

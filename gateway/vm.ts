@@ -172,7 +172,7 @@ export class Vm extends VmTurns {
 
   /** The VM goes on from checkpoint `epoch`: later frames never leave. */
   rollback(term: number, epoch: number) {
-    this.#heard(term);
+    this.#heard(term, false);
     return this.#goBack(term, epoch);
   }
 
@@ -227,7 +227,7 @@ export class Vm extends VmTurns {
 
   /** Throws if a failover to checkpoint `epoch` is not possible; it is the same as for a rollback. Changes nothing. */
   checkFailover(term: number, epoch: number): void {
-    this.#heard(term);
+    this.#heard(term, false);
     this.epochs.checkRollback(term, epoch);
   }
 
@@ -289,11 +289,14 @@ export class Vm extends VmTurns {
     return { deliveredFrames: this.deliver() };
   }
 
-  /** A request of the term in force is a sign of life, whatever it asks and whether it is granted. */
-  #heard(term: number): void {
+  /**
+   * A request of the term in force is a sign of life, whatever it asks and whether it is granted.
+   * @param mayLeave what waited for the lease; not where some of it may be discarded
+   */
+  #heard(term: number, mayLeave = true): void {
     const resumes = this.epochs.resume(term);
     if (this.epochs.state === 'on' && term === this.epochs.term) {
-      this.hear(this.#sentNs(), resumes ? this.#leaseNs : undefined);
+      this.hear(this.#sentNs(), resumes ? this.#leaseNs : undefined, mayLeave);
     }
   }
 

@@ -265,18 +265,25 @@ export class CheckpointDriver {
           this.#link = await StandbyLink.connect(this.#options.standby, this.#options.patienceMs);
         }
         // It may not know yet who says so.
-        await this.#term.hello(this.#link);
+        await this.#term.greet(this.#link);
         await this.#link.call('protect.gone', { term: this.#term.number, isDeliberate, why });
         return false;
       } catch (error) {
         // What it refuses is no affair of its any more. Of a death it hears by silence.
-        if (!(error instanceof LinkError)) return error instanceof RequestError && error.code === 'fenced';
+        if (!(error instanceof LinkError)) return error instanceof RequestError && (await this.#hasGoneOn(error));
         if (!isDeliberate || this.#isStopping) return false;
         this.#failures++;
         this.#tellUnheard(`${why}; its standby has not heard of that, and takes silence for death: ${error.message}`);
       }
       await this.#sleep(this.#backoffMs());
     }
+  }
+
+  /** @param refusal of a standby. Where it tried to go on and failed, the VM is nowhere but here */
+  async #hasGoneOn({ code }: RequestError): Promise<boolean> {
+    if (code !== 'fenced') return false;
+    const status = await this.#link?.call('status', {}).catch(() => null);
+    return status?.state !== 'failed';
   }
 
   /** Also where it was degraded before, for this is new. */

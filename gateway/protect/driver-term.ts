@@ -3,7 +3,7 @@ import { RequestError, RPC } from '../host/protocol.ts';
 import type { DriverOutcome } from './driver-events.ts';
 import type { DriverOptions } from './driver-options.ts';
 import type { QmpClient } from './qmp.ts';
-import { type Checkpoint, STANDBY_PROTOCOL } from './standby-api.ts';
+import { type Checkpoint, STANDBY_PROTOCOL, type StandbyResults } from './standby-api.ts';
 import { LinkError, type StandbyLink } from './standby-link.ts';
 
 /** The session ends: what it rests on has changed. */
@@ -79,12 +79,17 @@ export class DriverTerm {
 
   /** @returns the checkpoint that the standby would go back to */
   async hello(link: StandbyLink, term = this.#number): Promise<Checkpoint | null> {
-    const { vm, leaseMs, patienceMs, disk } = this.#options;
-    const params = { vm, protocol: STANDBY_PROTOCOL, term, patienceMs: mostSilentMs(patienceMs), leaseMs } as const;
-    const { newest, disks, keepsChanges = false } = await link.call('protect.hello', params);
+    const { newest, disks, keepsChanges = false } = await this.greet(link, term);
     checkMemory(this.#sendsChanges(), keepsChanges);
-    checkNames(disk?.names ?? [], disks);
+    checkNames(this.#options.disk?.names ?? [], disks);
     return newest;
+  }
+
+  /** The standby knows who speaks, whatever it keeps. */
+  greet(link: StandbyLink, term = this.#number): Promise<StandbyResults['protect.hello']> {
+    const { vm, leaseMs, patienceMs } = this.#options;
+    const params = { vm, protocol: STANDBY_PROTOCOL, term, patienceMs: mostSilentMs(patienceMs), leaseMs } as const;
+    return link.call('protect.hello', params);
   }
 
   /** Whether the term of a gateway that was started anew is the one that was in force before. */

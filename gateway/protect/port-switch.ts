@@ -11,11 +11,6 @@ export interface PortSwitch {
    */
   readonly fences: boolean;
   /**
-   * For whoever is not sure that anybody is dead. @returns why the switch would be refused: there is nobody to go on for; null: it would not,
-   * or the gateway does not answer
-   */
-  readonly refusal?: (image: Checkpoint & { readonly mayBeSwitched: boolean }) => Promise<string | null>;
-  /**
    * From now on the VM is here, as of the checkpoint; what it sent later and was held is discarded. The network is told.
    * @param addresses by which the VM was last known to be reached
    * @param mayBeSwitched it may have been switched before, for a machine that has not run since: whoever did it did not hear
@@ -38,15 +33,6 @@ export interface PortSwitch {
 export function failoverAt(host: HostClient, vm: string, inside: string): PortSwitch {
   return {
     fences: true,
-    async refusal({ term, epoch, mayBeSwitched }) {
-      if (mayBeSwitched) return null;
-      const status = await host.call('status', {}).catch(() => null);
-      const now = status?.vms.find((one) => one.vm === vm);
-      if (now === undefined || (now.state !== 'off' && now.term === term && now.committedEpoch <= epoch)) return null;
-      const is =
-        now.state === 'off' ? 'unprotected' : `in term ${now.term}, committed up to epoch ${now.committedEpoch}`;
-      return `the gateway has the VM ${is}: it does not go back to epoch ${epoch} of term ${term}`;
-    },
     async switch({ term, epoch }, _, mayBeSwitched) {
       const begun = mayBeSwitched ? await termSince(host, vm, term, inside) : null;
       return host.call('vm.failover', { vm, term: begun ?? term, epoch, inside });

@@ -68,10 +68,13 @@ export class Standby {
     if (this.#hasGoneOn) {
       throw refused('fenced', `the VM goes on here since its machine was taken for dead: ${this.#state}`);
     }
-    const newest = store.newest;
-    if (newest !== null && params.term < newest.term) {
-      throw refused('stale-term', `term ${params.term} is over: there is an image of term ${newest.term}`);
+    const imageTerm = store.newest?.term ?? params.term;
+    if (params.term < imageTerm) {
+      throw refused('stale-term', `term ${params.term} is over: there is an image of term ${imageTerm}`);
     }
+    // What passed since is in no image, and the lease of the next term is not the one to wait for before going back.
+    if (params.term > imageTerm) this.#forget('a term has begun that no image is of');
+    const newest = store.newest;
     // Before an image can come of it.
     store.lease.said(params);
     if (this.#driver !== null && this.#driver !== driver) {
@@ -99,8 +102,7 @@ export class Standby {
 
   forget(driver: Driver): void {
     this.#check(driver);
-    this.#options.store.forget();
-    this.#become('waiting', 'a term has begun with output that no image contains');
+    this.#forget('a term has begun with output that no image contains');
   }
 
   begin(driver: Driver, checkpoint: Checkpoint): void {
@@ -138,7 +140,7 @@ export class Standby {
     await disks?.commit(checkpoint);
     this.#images++;
     this.#trouble = null;
-    if (this.#state === 'waiting') this.#become('ready', 'there is an image');
+    if (this.#state === 'waiting' && store.newest !== null) this.#become('ready', 'there is an image');
     this.#options.onEvent({ event: 'image', ...checkpoint, bytes });
     // The driver gets its answer first.
     setImmediate(() => this.#settle());
@@ -180,9 +182,10 @@ export class Standby {
    */
   standDown(why: string): void {
     if (this.#hasGoneOn) throw refused('active', `the VM goes on here: ${this.#state}`);
-    this.#driver?.hangUp();
-    this.#options.store.forget();
-    this.#become('waiting', why);
+    const driver = this.#driver;
+    driver?.hangUp();
+    if (driver !== null) this.left(driver);
+    this.#forget(why);
   }
 
   /** The connection of a driver has ended; another may come in its place. */
@@ -216,13 +219,7 @@ export class Standby {
   }
 
   async #goOn(why: string, isDead: boolean): Promise<FailoverReport> {
-    const { store, ports, onEvent } = this.#options;
-    if (!isDead && store.newest !== null) {
-      const refusal = (await ports.refusal?.(store.newest)) ?? null;
-      // Whoever runs the VM elsewhere is not fenced for nothing, and may come back here.
-      if (refusal !== null && this.#state === 'ready') this.#become('ended', refusal);
-      if (refusal !== null) throw this.#cannot('not-in-force', refusal);
-    }
+    const { store, onEvent } = this.#options;
     const image = store.newest;
     if (image === null) throw this.#cannot('no-image', `there is no complete image to go on from: ${why}`);
     const lease = store.lease.known;
@@ -245,6 +242,11 @@ export class Standby {
     } catch (error) {
       throw this.#failed((error as Error).message);
     }
+  }
+
+  #forget(why: string): void {
+    this.#options.store.forget();
+    this.#become('waiting', why);
   }
 
   /** Or was about to. */

@@ -161,6 +161,21 @@ describe('a lease', () => {
     expect(scene.left()).toEqual([3]);
   });
 
+  test('that lapsed keeps what a rollback discards, though the host speaks by it', () => {
+    const scene = new Scene({ outsideCapacity: 1 });
+    scene.vm.start('now', 5 * MS);
+    scene.send(1, SYN);
+    scene.vm.seal(1, 1);
+    scene.send(2, ACK);
+    scene.send(3, ACK);
+    expect(scene.vm.commit(1, 1)).toMatchObject({ releasedFrames: 3 });
+    at(scene, 5);
+    expect(scene.left()).toEqual([1]);
+    expect(scene.vm.rollback(1, 1)).toMatchObject({ discardedFrames: 2 });
+    scene.vm.turn();
+    expect(scene.left()).toEqual([]);
+  });
+
   test('is counted from its grant anew', () => {
     const lease = new Lease();
     expect(lease.deadline[0]).toBe(Number.POSITIVE_INFINITY);

@@ -123,6 +123,8 @@ class ToldStandby extends Standby {
 export class DriverRig {
   readonly host: HostRig;
   readonly machine: FakeMachine;
+  /** The standby cannot have the network. */
+  isSwitchRefused = false;
   readonly done: string[] = [];
   events: DriverEvent[] = [];
   /** Requests that renew the lease, and when the last one was made, `performance.now`'s. */
@@ -173,7 +175,10 @@ export class DriverRig {
       machine: IDLE_MACHINE,
       ports: {
         fences: true,
-        switch: async ({ term }) => ({ term: term + 1, discardedFrames: 0, releasedFrames: 0 }),
+        switch: async ({ term }) => {
+          if (this.isSwitchRefused) throw new Error('the gateway refuses');
+          return { term: term + 1, discardedFrames: 0, releasedFrames: 0 };
+        },
         unprotect: async () => {},
       },
       goesOnUnprotected: false,

@@ -191,7 +191,7 @@ export class Model {
   }
 
   rollback(term: number, epoch: number) {
-    this.#hear(term);
+    this.#hear(term, false);
     const commits = this.epochs.rollback(term, epoch);
     this.#quiescedUntilNs = AT_ONCE;
     const discardedFrames = this.#discardAfter(epoch);
@@ -251,11 +251,11 @@ export class Model {
     return { term: this.epochs.term, openEpoch: this.epochs.open };
   }
 
-  #hear(term: number): void {
+  #hear(term: number, mayLeave = true): void {
     if (this.epochs.state !== 'on' || this.epochs.term !== term) return;
     const wasSilent = this.#isSilent;
     this.#heardNs = this.nowNs;
-    if (wasSilent) this.pump();
+    if (wasSilent && mayLeave) this.pump();
   }
 
   get #isSilent(): boolean {

@@ -166,7 +166,7 @@ it('an image of another term is no way back: it is forgotten, and no epoch is co
   await left(2, { term: 1, epoch: 1 });
   rig.protect();
   await rig.commits(1);
-  expect(done().slice(0, 3)).toEqual(['forget', 'abort 1', 'abort 2']);
+  expect(done().slice(0, 2)).toEqual(['abort 1', 'abort 2']);
   expect(rig.store.newest).toMatchObject({ term: 2, epoch: 3 });
 });
 
@@ -314,6 +314,26 @@ it('where the VM has gone on at a standby that had not heard of the end, the mac
   heal();
   expect(await rig.outcome).toBe('fenced');
   expect(rig.machine.status).toBe('paused');
+});
+
+it('where a standby that had not heard of the end has failed to go on, the machine runs on', async () => {
+  const heal = await unheardEnd(endReplication);
+  rig.isSwitchRefused = true;
+  await expect(rig.standby.failover('silence', true)).rejects.toThrow('the gateway refuses');
+  heal();
+  expect(await rig.outcome).toBe('released');
+  expect(rig.machine.status).toBe('running');
+});
+
+it('a standby that keeps something else than it is sent hears of the end all the same', async () => {
+  rig.protect();
+  await rig.commits(1);
+  await rig.stopStandby();
+  await rig.startStandby(true);
+  await rig.until(() => rig.driver!.status.trouble?.includes('keeps changes') === true, 'the driver to notice');
+  await endReplication();
+  expect(await rig.outcome).toBe('released');
+  expect(rig.standby.status.state).toBe('ended');
 });
 
 it('where the VM has gone on at the standby, the mirrors are let go of and the machine is paused', async () => {

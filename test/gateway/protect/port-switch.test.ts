@@ -78,27 +78,3 @@ it('the gateway is told to go on behind the port of this host, and once more onl
   expect(await failoverAt(host, 'vm0', ' tap1 ').switch(checkpoint, [], true)).toMatchObject({ term: 3 });
   expect(inside.inForce.map(({ spec }) => spec.arg)).toEqual(['tap1']);
 });
-
-it('says beforehand where the gateway would refuse, and nothing where it does not answer', async () => {
-  const host = rig.client();
-  const ports = failoverAt(host, 'vm0', 'tap1');
-  const refusal = (term: number, epoch: number, mayBeSwitched = false) =>
-    ports.refusal!({ term, epoch, mayBeSwitched });
-  expect(await refusal(1, 1)).toContain('unprotected');
-  const vm = host.vm('vm0');
-  await vm.start();
-  await vm.seal();
-  await vm.seal();
-  expect(await refusal(1, 1)).toBeNull();
-  await vm.commit(2);
-  expect(await refusal(1, 2)).toBeNull();
-  expect(await refusal(1, 1)).toContain('committed up to epoch 2');
-  await expect(ports.switch({ term: 1, epoch: 1 }, [], false)).rejects.toMatchObject({
-    code: 'output-already-released',
-  });
-  await vm.start();
-  expect(await refusal(1, 2)).toContain('in term 2');
-  expect(await refusal(1, 2, true), 'it may have been switched here').toBeNull();
-  await rig.close();
-  expect(await refusal(1, 2)).toBeNull();
-});

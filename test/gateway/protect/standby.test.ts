@@ -274,6 +274,16 @@ it('a term that has begun with output that no image contains leaves nothing to g
   expect(standby.status).toMatchObject({ state: 'waiting', image: null });
 });
 
+it('what is of a term before that of its driver is nothing to go on from, from the first word on', async () => {
+  await open();
+  await send(await driver(5, 60_000), 5, 1, 'one');
+  const link = await driver(6, 200);
+  expect(standby.status).toMatchObject({ state: 'waiting', image: null });
+  await expect(standby.failover('told', false)).rejects.toMatchObject({ code: 'no-image' });
+  await send(link, 6, 1, 'two');
+  expect(standby.status).toMatchObject({ state: 'ready', image: { term: 6 } });
+});
+
 it('told to forget, it has nothing to go on from, until a driver comes anew', async () => {
   await open();
   const link = await driver();
@@ -373,22 +383,6 @@ it('without a lease and a fence a machine that may live is not replaced where an
   await send(await driver(1, 0), 1, 1, 'one');
   await expect(standby.failover('told', false)).rejects.toMatchObject({ code: 'failover-failed' });
   expect(done).not.toContain('ran');
-});
-
-it('where the gateway says that there is nobody to go on for, silence fences nobody, and a driver that comes is welcome', async () => {
-  let refusal: string | null = 'the gateway has the VM unprotected';
-  let fenced = 0;
-  const fence = async () => void fenced++;
-  await open({ fence, silenceMs: 60, ports: { ...portSwitch(true), refusal: async () => refusal } });
-  await send(await driver(), 1, 1, 'one');
-  await until(() => standby.status.state === 'ended', 'the end');
-  expect(standby.status.trouble).toBe(refusal);
-  await expect(standby.failover('told', false)).rejects.toMatchObject({ code: 'not-in-force' });
-  expect([done, fenced]).toEqual([[], 0]);
-  refusal = null;
-  await driver();
-  await until(() => standby.status.state === 'active', 'the failover');
-  expect(fenced).toBe(1);
 });
 
 it('a fence that fails keeps the VM from going on', async () => {
