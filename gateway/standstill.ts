@@ -6,8 +6,8 @@ const TICK_MS = 50;
 export const UNNOTICED_MS = 150;
 
 /**
- * Notices that the process was not let run: it, or its whole machine, was stopped, swapped out or moved. What it reads right afterwards may
- * have been sent before, and a request that was must not count as a sign of life of now.
+ * Notices that the process was not let run while the clock went on: it was stopped, or swapped out. What it reads right afterwards may have
+ * been sent before, and a request that was must not count as a sign of life of now. A machine whose clock stood still too is not noticed.
  */
 export class Standstill {
   readonly #clock: Clock;
