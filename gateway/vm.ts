@@ -61,6 +61,11 @@ export class Vm extends VmTurns {
     return this.#outbound.generation;
   }
 
+  /** Of the term in force, or of the one that is resumed when its host speaks. */
+  get leaseNs(): number {
+    return this.#leaseNs;
+  }
+
   /** What an earlier process of the gateway left; null where nothing outlives a process. */
   get recovered(): Recovered | null {
     return this.#store?.recovered ?? null;

@@ -211,6 +211,8 @@ export interface VmStatus extends VmSummary {
   readonly oldestHeldMs: number | null;
   /** Since the last request of the term; null: no term is in force. */
   readonly hostSilentMs: number | null;
+  /** How long data passes without a request of the term that is in force, or waits for its host; 0: without end; null: there is none. */
+  readonly leaseMs: number | null;
   /** The lease has run out: everything is held. */
   readonly leaseLapsed: boolean;
   /** No frame is delivered to the VM. */

@@ -50,11 +50,17 @@ function vmStatusOf(name: string, vm: Vm, nowNs: number): VmStatus {
     heldBytes: txBuffer.bytes,
     oldestHeldMs: milliseconds(nowNs - txBuffer.oldestArrivalNs()),
     hostSilentMs: milliseconds(lease.silentNs(nowNs)),
+    leaseMs: leaseMsOf(vm),
     leaseLapsed: forwarder.hostSilent,
     quiesced: quiesced.until[0]! > nowNs,
     reasons: counters.reasonsByName(),
     classes: ruleCounters.byClass(),
   };
+}
+
+function leaseMsOf({ epochs, leaseNs }: Vm): number | null {
+  if (epochs.state === 'off') return null;
+  return leaseNs === Number.POSITIVE_INFINITY ? 0 : leaseNs / NS_PER_MS;
 }
 
 /** @returns null for NaN: there is no such time */

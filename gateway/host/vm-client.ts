@@ -1,4 +1,4 @@
-import type { ParamsOf, Results, VmSummary } from './api.ts';
+import type { ParamsOf, Results, VmStatus, VmSummary } from './api.ts';
 import type { HostClient } from './client.ts';
 
 /** One VM's host: keeps the term and the open epoch, so that a driver names only what it means. */
@@ -37,10 +37,15 @@ export class VmClient {
   /** Goes on with a term that is in force: what a driver does that was started anew, or lost an answer. */
   async attach(): Promise<VmSummary> {
     const { vms } = await this.#host.connect();
-    const found = vms.find(({ vm }) => vm === this.name);
-    if (found === undefined) throw new Error(`the gateway has no VM '${this.name}'`);
+    const found = this.#mine(vms);
     this.#begun(found);
     return found;
+  }
+
+  /** What the gateway says of the VM now. */
+  async status(): Promise<VmStatus> {
+    const { vms } = await this.#host.call('status', {});
+    return this.#mine(vms);
   }
 
   /** The VM is paused: seals the open epoch. @returns its number too */
@@ -98,6 +103,12 @@ export class VmClient {
 
   resume(): Promise<Results['vm.resume']> {
     return this.#host.call('vm.resume', { vm: this.name, term: this.#term });
+  }
+
+  #mine<T extends { readonly vm: string }>(vms: readonly T[]): T {
+    const found = vms.find(({ vm }) => vm === this.name);
+    if (found === undefined) throw new Error(`the gateway has no VM '${this.name}'`);
+    return found;
   }
 
   #at(epoch: number) {

@@ -29,17 +29,24 @@ export class DriverTerm {
   readonly #options: DriverOptions;
   readonly #sendsChanges: () => boolean;
   #number = 0;
+  #leaseMs: number;
   #aborted = 0;
 
   /** @param sendsChanges whether copies are of what has changed in memory */
   constructor(options: DriverOptions, sendsChanges: () => boolean) {
     this.#options = options;
     this.#sendsChanges = sendsChanges;
+    this.#leaseMs = options.leaseMs;
   }
 
   /** 0: none yet. */
   get number(): number {
     return this.#number;
+  }
+
+  /** That its gateway grants; 0: without end. Who began the term said how long. */
+  get leaseMs(): number {
+    return this.#leaseMs;
   }
 
   /** Epochs that were found sealed and came to nothing. */
@@ -54,9 +61,10 @@ export class DriverTerm {
    * @throws Ending where the VM is no longer ours
    */
   async attach(link: StandbyLink, qmp: QmpClient, onMet: () => void, stopped: Promise<never>): Promise<void> {
-    const { gateway, disk } = this.#options;
+    const { gateway, leaseMs, disk } = this.#options;
     const found = await gateway.attach();
     const isMine = this.#number === 0 || found.term === this.#number;
+    this.#leaseMs = (await gateway.status()).leaseMs ?? leaseMs;
     if (found.state === 'on' && !isMine) {
       throw new Ending('fenced', `term ${found.term} is in force, not ${this.#number}: the VM has gone on elsewhere`);
     }
@@ -87,9 +95,9 @@ export class DriverTerm {
 
   /** The standby knows who speaks, whatever it keeps. */
   greet(link: StandbyLink, term = this.#number): Promise<StandbyResults['protect.hello']> {
-    const { vm, leaseMs, patienceMs } = this.#options;
-    const params = { vm, protocol: STANDBY_PROTOCOL, term, patienceMs: mostSilentMs(patienceMs), leaseMs } as const;
-    return link.call('protect.hello', params);
+    const { vm, patienceMs } = this.#options;
+    const lease = { patienceMs: mostSilentMs(patienceMs), leaseMs: this.#leaseMs };
+    return link.call('protect.hello', { vm, protocol: STANDBY_PROTOCOL, term, ...lease });
   }
 
   /** Whether the term of a gateway that was started anew is the one that was in force before. */
@@ -141,6 +149,7 @@ export class DriverTerm {
     const { gateway, leaseMs, disk, onEvent } = this.#options;
     // Output passes as soon as it has begun: by then the standby has heard of its lease, and nobody has a way back behind that output,
     // whoever is cut off in between. The first checkpoint contains what passes until then; images of other terms do not.
+    this.#leaseMs = leaseMs;
     await this.hello(link, next);
     await link.call('protect.forget', { term: next });
     this.#checkHeard(link);

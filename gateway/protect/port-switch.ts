@@ -1,5 +1,6 @@
 import type { KnownAddress } from '../host/api.ts';
 import type { HostClient } from '../host/client.ts';
+import { RequestError } from '../host/protocol.ts';
 import { parsePortSpec } from '../port/spec.ts';
 import type { Checkpoint } from './standby-api.ts';
 
@@ -31,11 +32,16 @@ export interface PortSwitch {
 
 /** The gateway stays, and what leads to the VM changes. @param inside a port spec for each pair, with blanks between */
 export function failoverAt(host: HostClient, vm: string, inside: string): PortSwitch {
+  const asked = new AskedSwitch();
   return {
     fences: true,
     async switch({ term, epoch }, _, mayBeSwitched) {
-      const begun = mayBeSwitched ? await termSince(host, vm, term, inside) : null;
-      return host.call('vm.failover', { vm, term: begun ?? term, epoch, inside });
+      const isAgain = mayBeSwitched || asked.mayBeMade(term, epoch);
+      const begun = isAgain ? await termSince(host, vm, term, inside) : null;
+      const params = { vm, term: begun ?? term, epoch, inside };
+      const switched = await asked.ask({ term, epoch }, () => host.call('vm.failover', params));
+      asked.isKnown();
+      return switched;
     },
     unprotect: (term) => unprotect(host, vm, term),
   };
@@ -43,25 +49,54 @@ export function failoverAt(host: HostClient, vm: string, inside: string): PortSw
 
 /**
  * The VM's gateway is lost too, or on the other host: this host's own gateway goes on.
- * @param leaseMs that the VM has had: a driver that goes on with the term tells its own standby the one of its options, and the gateway must
- * not grant more than that. 0 or null, without end or not known: the gateway's default
+ * @param leaseMs that the VM has had. 0 or null, without end or not known: the gateway's default
  */
 export function takeoverAt(host: HostClient, vm: string, leaseMs: () => number | null): PortSwitch {
+  const asked = new AskedSwitch();
   return {
     fences: false,
     async switch({ term, epoch }, addresses, mayBeSwitched) {
       const had = leaseMs();
       const lease = had === null || had === 0 ? {} : { leaseMs: had };
-      const before = mayBeSwitched ? await termSince(host, vm, term, null) : null;
-      const begun =
+      const isAgain = mayBeSwitched || asked.mayBeMade(term, epoch);
+      const before = isAgain ? await termSince(host, vm, term, null) : null;
+      const begun = await asked.ask({ term, epoch }, () =>
         before === null
-          ? await host.call('replication.takeover', { vm, term, epoch, ...lease })
-          : await host.call('vm.rollback', { vm, term: before, epoch });
+          ? host.call('replication.takeover', { vm, term, epoch, ...lease })
+          : host.call('vm.rollback', { vm, term: before, epoch }),
+      );
       await host.call('vm.announce', { vm, term: begun.term, addresses });
+      asked.isKnown();
       return { term: begun.term, discardedFrames: 0, releasedFrames: 0 };
     },
     unprotect: (term) => unprotect(host, vm, term),
   };
+}
+
+/** A switch that was asked for and not answered: it may have been made, for a machine that has not run since. */
+class AskedSwitch {
+  #asked: Checkpoint | null = null;
+
+  mayBeMade(term: number, epoch: number): boolean {
+    return this.#asked?.term === term && this.#asked.epoch === epoch;
+  }
+
+  async ask<Answer>(checkpoint: Checkpoint, request: () => Promise<Answer>): Promise<Answer> {
+    const before = this.#asked;
+    this.#asked = checkpoint;
+    try {
+      return await request();
+    } catch (error) {
+      // What is refused has not been done.
+      if (error instanceof RequestError) this.#asked = before;
+      throw error;
+    }
+  }
+
+  /** It has been made, and whoever asked knows: the machine may run from now on. */
+  isKnown(): void {
+    this.#asked = null;
+  }
 }
 
 /**

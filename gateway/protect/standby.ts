@@ -35,7 +35,6 @@ export class Standby {
   constructor(options: StandbyOptions) {
     this.#options = options;
     this.#state = options.store.newest === null ? 'waiting' : 'ready';
-    this.#trouble = options.store.lease.trouble;
     options.machine.onExit = (why) => this.#machineEnded(why);
     const { silenceMs } = options;
     this.#ticker = silenceMs === 0 ? null : setInterval(() => this.#lookForSilence(), silenceMs / LOOKS);
@@ -57,7 +56,7 @@ export class Standby {
       qmp: machine.qmp,
       disks: this.#options.disks?.status ?? [],
       keepsChanges: store.keepsChanges,
-      trouble: this.#trouble,
+      trouble: this.#trouble ?? store.lease.trouble,
     };
   }
 
@@ -85,7 +84,6 @@ export class Standby {
     }
     this.#driver = driver;
     this.#heard();
-    if (this.#state === 'ended') this.#become(newest === null ? 'waiting' : 'ready', 'protected again');
     onEvent({ event: 'driver', is: 'there', term: params.term });
     const kept = store.keepsChanges ? { keepsChanges: true } : {};
     return { newest: newest === null ? null : checkpointOf(newest), disks: disks?.names ?? [], ...kept };
@@ -140,7 +138,9 @@ export class Standby {
     await disks?.commit(checkpoint);
     this.#images++;
     this.#trouble = null;
-    if (this.#state === 'waiting' && store.newest !== null) this.#become('ready', 'there is an image');
+    // Not at a driver's first word: it may be about to say once more that protection has ended.
+    const isNew = this.#state === 'waiting' || this.#state === 'ended';
+    if (isNew && store.newest !== null) this.#become('ready', 'there is an image');
     this.#options.onEvent({ event: 'image', ...checkpoint, bytes });
     // The driver gets its answer first.
     setImmediate(() => this.#settle());

@@ -242,6 +242,7 @@ describe('rates', () => {
         heldBytes: 0,
         oldestHeldMs: null,
         hostSilentMs: null,
+        leaseMs: 5000,
         leaseLapsed: false,
         quiesced: false,
         reasons: { rule: outbound },

@@ -288,6 +288,7 @@ describe('status and metrics', () => {
           heldBytes: 46,
           oldestHeldMs: 7,
           hostSilentMs: 10,
+          leaseMs: 5000,
           leaseLapsed: false,
           quiesced: false,
           reasons: { rule: 1, default: 1 },
@@ -304,10 +305,15 @@ describe('status and metrics', () => {
   });
 
   test('say null where there is no term and nothing is held, and that the lease has lapsed though no frame came', async () => {
-    expect((await host.call('status', {})).vms[0]).toMatchObject({ oldestHeldMs: null, hostSilentMs: null });
+    const none = { oldestHeldMs: null, hostSilentMs: null, leaseMs: null };
+    expect((await host.call('status', {})).vms[0]).toMatchObject(none);
     await host.call('replication.start', { vm: 'vm0', leaseMs: 5 });
     scene.rig.clock.advanceTo(5e6);
-    expect((await host.call('status', {})).vms[0]).toMatchObject({ leaseLapsed: true, hostSilentMs: 5 });
+    expect((await host.call('status', {})).vms[0]).toMatchObject({ leaseLapsed: true, hostSilentMs: 5, leaseMs: 5 });
+    await host.call('replication.start', { vm: 'vm0', leaseMs: 0 });
+    expect(await host.vm('vm0').status()).toMatchObject({ leaseLapsed: false, leaseMs: 0 });
+    await host.call('replication.stop', { vm: 'vm0', term: 2, held: 'release' });
+    expect(await host.vm('vm0').status()).toMatchObject(none);
   });
 
   test("have the gateway's ports and its text for Prometheus", async () => {

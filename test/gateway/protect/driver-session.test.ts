@@ -63,6 +63,34 @@ it('renews the lease also where no checkpoint does, several times within it', as
 });
 
 it.each([
+  ['shorter', 400],
+  ['longer', 3_600_000],
+])(
+  'a driver that goes on with a term keeps to the lease that began with it, %s than its own, and says so',
+  async (_, granted) => {
+    await rig.host.client().vm('vm0').start({ leaseMs: granted });
+    const own = granted === 400 ? 3_600_000 : 400;
+    rig.protect({ patienceMs: 60_000, leaseMs: own, pace: { kind: 'fixed', intervalMs: 3_600_000 } });
+    await rig.commits(1);
+    expect(rig.met).toMatchObject({ term: 1, leaseMs: granted });
+    const { asked } = rig;
+    if (granted < own) await rig.until(() => rig.asked >= asked + 4, 'renewals');
+    const { leaseMs } = await rig.host.client().vm('vm0').status();
+    expect(leaseMs, 'it is what it was').toBe(granted);
+  },
+);
+
+it('a term that a driver begins has the lease of that driver, whatever the one before had', async () => {
+  const before = rig.host.client().vm('vm0');
+  await before.start({ leaseMs: 3_600_000 });
+  await before.stop('keep');
+  rig.protect(SHORT);
+  await rig.commits(1);
+  expect(rig.met).toMatchObject({ term: 2, leaseMs: SHORT.leaseMs });
+  expect(await rig.host.client().vm('vm0').status()).toMatchObject({ term: 2, leaseMs: SHORT.leaseMs });
+});
+
+it.each([
   ['the driver hears the standby no more, and is heard', 'client'],
   ['the standby hears the driver no more, and is heard', 'server'],
 ] as const)('where %s, the gateway is asked for nothing until both hear each other again', async (_, deaf) => {

@@ -1,10 +1,12 @@
 /** How a standby has the network switched to its machine, also where it does not know whether that has been done. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { PortStatus } from '../../../gateway/host/api.ts';
+import type { HostClient } from '../../../gateway/host/client.ts';
 import { InsidePorts } from '../../../gateway/inside-ports.ts';
 import { memoryLink } from '../../../gateway/port/memory.ts';
 import { parsePortSpec } from '../../../gateway/port/spec.ts';
 import { failoverAt, takeoverAt } from '../../../gateway/protect/port-switch.ts';
+import { CutProxy } from '../../support/cut-proxy.ts';
 import { LiveMemoryPort } from '../../support/failover-scene.ts';
 import { SLOT_BYTES } from '../../support/frames.ts';
 import { HOST_RULES, HostRig } from '../../support/host-rig.ts';
@@ -13,11 +15,13 @@ import { Scene } from '../../support/rig.ts';
 import { HOLD, PASS } from '../../support/scene.ts';
 import { generationOf } from '../../support/verdicts.ts';
 
+const LOST = { code: 'answer-lost' };
 const ADDRESSES = [{ ip: VM_IP4, mac: VM_MAC, tags: [], pair: 0, router: false, override: true }];
 
 let scene: Scene;
 let rig: HostRig;
 let inside: InsidePorts;
+let proxy: CutProxy;
 
 beforeEach(async () => {
   scene = new Scene({}, generationOf(HOST_RULES));
@@ -36,8 +40,17 @@ beforeEach(async () => {
     }));
   const failover = (_: string, term: number, epoch: number, text: string) => inside.failover(term, epoch, text);
   rig = await new HostRig(scene, { failover, ports }).listen();
+  proxy = await new CutProxy(rig.path).listen();
 });
-afterEach(() => rig.close());
+afterEach(async () => {
+  await proxy.close();
+  await rig.close();
+});
+
+/** Whose answers can be lost. */
+function unsureHost(): HostClient {
+  return rig.client({ path: proxy.path, firstBackoffMs: 1 });
+}
 
 it("this host's gateway takes over with a lease, tells the network, and goes back again where nothing has run since", async () => {
   const ports = takeoverAt(rig.client(), 'vm0', () => 100);
@@ -77,4 +90,51 @@ it('the gateway is told to go on behind the port of this host, and once more onl
   }
   expect(await failoverAt(host, 'vm0', ' tap1 ').switch(checkpoint, [], true)).toMatchObject({ term: 3 });
   expect(inside.inForce.map(({ spec }) => spec.arg)).toEqual(['tap1']);
+});
+
+it('a failover whose answer was lost is made once more by the one who asked for it, and nobody is asked twice who has answered', async () => {
+  const host = unsureHost();
+  await host.vm('vm0').start();
+  const [first, other] = [failoverAt(host, 'vm0', 'tap1'), failoverAt(host, 'vm0', 'tap1')];
+  const checkpoint = { term: 1, epoch: 0 };
+  proxy.loseAnswerTo('vm.failover');
+  await expect(first.switch(checkpoint, [], false)).rejects.toMatchObject(LOST);
+  const over = { code: 'stale-term' };
+  await expect(other.switch(checkpoint, [], false), 'who has not asked').rejects.toMatchObject(over);
+  await expect(first.switch({ term: 1, epoch: 1 }, [], false), 'another checkpoint').rejects.toMatchObject(over);
+  expect(await first.switch(checkpoint, [], false)).toMatchObject({ term: 3 });
+  await expect(first.switch(checkpoint, [], false), 'its machine has run').rejects.toMatchObject(over);
+});
+
+it('a takeover whose answer was lost is gone on with by the one who asked for it', async () => {
+  const ports = takeoverAt(unsureHost(), 'vm0', () => null);
+  const checkpoint = { term: 4, epoch: 7 };
+  proxy.loseAnswerTo('replication.takeover');
+  await expect(ports.switch(checkpoint, ADDRESSES, false)).rejects.toMatchObject(LOST);
+  expect(await ports.switch(checkpoint, ADDRESSES, false)).toMatchObject({ term: 6 });
+  await expect(ports.switch(checkpoint, ADDRESSES, false)).rejects.toMatchObject({ code: 'stale-term' });
+});
+
+it('so is one after which the network could not be told', async () => {
+  const host = unsureHost();
+  const call = host.call.bind(host);
+  host.call = (method, params) => {
+    if (method === 'vm.announce') proxy.down();
+    return call(method, params, 200);
+  };
+  const ports = takeoverAt(host, 'vm0', () => null);
+  await expect(ports.switch({ term: 4, epoch: 7 }, ADDRESSES, false)).rejects.toMatchObject({ code: 'timeout' });
+  host.call = call;
+  proxy.up();
+  expect(await ports.switch({ term: 4, epoch: 7 }, ADDRESSES, false)).toMatchObject({ term: 6 });
+  expect(scene.rig.net.take(), 'the address is announced').toHaveLength(1);
+});
+
+it('a takeover that was refused is not asked for as if it had been made', async () => {
+  const host = rig.client();
+  await host.vm('vm0').takeOver({ term: 8, epoch: 1 });
+  const ports = takeoverAt(host, 'vm0', () => null);
+  for (const _ of [1, 2]) {
+    await expect(ports.switch({ term: 4, epoch: 7 }, [], false)).rejects.toMatchObject({ code: 'stale-term' });
+  }
 });

@@ -130,8 +130,21 @@ it('a machine that was told to end is no failure', async () => {
   await link.call('protect.gone', { term: 1, isDeliberate: true, why: 'shut down' });
   expect(standby.status.state).toBe('ended');
   expect(done).toEqual([]);
-  await driver();
-  expect(standby.status.state, 'it is protected again').toBe('ready');
+});
+
+it('a driver that comes to say once more that protection has ended does not begin it by its first word', async () => {
+  await open({ silenceMs: 60 });
+  const link = await driver();
+  await send(link, 1, 1, 'one');
+  await link.call('protect.gone', { term: 1, isDeliberate: true, why: 'shut down' });
+  (await driver()).close();
+  await sleep(200);
+  expect(standby.status.state).toBe('ended');
+  const next = await driver();
+  await send(next, 1, 2, 'two');
+  expect(standby.status.state, 'there is a checkpoint again').toBe('ready');
+  await until(() => standby.status.state === 'active', 'the failover');
+  expect(done[0]).toBe('loaded two');
 });
 
 it('where the driver is silent for too long, its machine is taken for dead', async () => {
@@ -367,6 +380,8 @@ it.each([
   expect(done).toEqual([]);
   expect(standby.status.state, 'a driver that comes is not told that its VM has gone on').toBe('ready');
   await restart({ ports, fence: async () => {} });
+  await driver();
+  expect(standby.status.trouble, 'it has been said again').toBeNull();
   await standby.failover('told', false);
   expect(done.at(-1)).toBe('ran');
 });
