@@ -176,21 +176,19 @@ export class CheckpointDriver {
     const renewMs = leaseMs === 0 ? NO_LEASE_RENEW_MS : leaseMs / BEATS;
     let renewedAt = performance.now();
     if (this.#beat !== null) clearInterval(this.#beat);
-    this.#beat = setInterval(
-      () => {
-        link.call('protect.ping', { term: this.#term.number }).catch(() => link.close());
-        if (performance.now() - renewedAt < renewMs || !link.isHeard(mostSilentMs(patienceMs))) return;
-        renewedAt = performance.now();
-        // Where it is refused, the next checkpoint is, too, and says why.
-        gateway.resume().catch(() => {});
-        gateway.addresses().then(
-          ({ addresses }) =>
-            link.call('protect.addresses', { term: this.#term.number, addresses }).catch(() => link.close()),
-          () => {},
-        );
-      },
-      Math.min(patienceMs / BEATS, renewMs),
-    );
+    const beat = () => {
+      link.call('protect.ping', { term: this.#term.number }).catch(() => link.close());
+      if (performance.now() - renewedAt < renewMs || !link.isHeard(mostSilentMs(patienceMs))) return;
+      renewedAt = performance.now();
+      // Where it is refused, the next checkpoint is, too, and says why.
+      gateway.resume().catch(() => {});
+      gateway.addresses().then(
+        ({ addresses }) =>
+          link.call('protect.addresses', { term: this.#term.number, addresses }).catch(() => link.close()),
+        () => {},
+      );
+    };
+    this.#beat = setInterval(beat, Math.min(patienceMs / BEATS, renewMs));
   }
 
   /** @returns false: it failed, and its frames wait for the next one @throws where that is not sure */
