@@ -84,7 +84,7 @@ export class CheckpointDriver {
       if (error instanceof Ending) return this.#end(error.outcome, error.message);
       throw error;
     }
-    this.#relay = await ImageRelay.open();
+    this.#relay = await ImageRelay.open(this.#options.qmp);
     try {
       for (;;) {
         try {

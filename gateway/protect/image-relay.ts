@@ -1,8 +1,25 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmdirSync,
+  statSync,
+} from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { listenOnSocket } from '../host/socket-file.ts';
+import { QmpError } from './qmp.ts';
 import type { ImageSender } from './standby-link.ts';
+
+const NAME = 'socket';
+/** Of a unix socket's path, in bytes; unix(7). */
+const MOST_PATH_BYTES = 107;
 
 /** What takes the bytes of a stream; `write` says false where `onDrained` tells when there is room again. */
 type ImageSink = Pick<ImageSender, 'onDrained'> & { write(bytes: Buffer): boolean };
@@ -19,20 +36,24 @@ export class ImageRelay {
 
   private constructor(folder: string) {
     this.#folder = folder;
-    this.uri = `unix:${join(folder, 'image')}`;
+    this.uri = `unix:${join(folder, NAME)}`;
     this.#server = createServer((socket) => this.#accept(socket));
   }
 
-  static async open(): Promise<ImageRelay> {
-    const folder = mkdtempSync(join(tmpdir(), 'holdfast-image-'));
-    const relay = new ImageRelay(folder);
-    const path = join(folder, 'image');
-    await new Promise<void>((resolve, reject) => {
-      relay.#server.once('error', reject);
-      relay.#server.listen(path, resolve);
-    });
-    chmodSync(path, 0o600);
-    return relay;
+  /**
+   * @param qmp the machine's QMP socket: beside it, where the machine may make one, it may connect to one
+   * @throws QmpError where there is no place for a socket
+   */
+  static async open(qmp: string): Promise<ImageRelay> {
+    try {
+      const relay = new ImageRelay(folderFor(qmp));
+      letIn(relay.#folder, statSync(qmp));
+      // Whoever gets into the folder.
+      await listenOnSocket(relay.#server, join(relay.#folder, NAME), 0);
+      return relay;
+    } catch (error) {
+      throw new QmpError('no-image-socket', `no socket for the machine's memory: ${(error as Error).message}`);
+    }
   }
 
   /**
@@ -59,7 +80,11 @@ export class ImageRelay {
   close(): void {
     this.cut();
     this.#server.close();
-    rmSync(this.#folder, { recursive: true, force: true });
+    try {
+      rmdirSync(this.#folder);
+    } catch {
+      // Somebody else has put something there, or has removed it.
+    }
   }
 
   #accept(socket: Socket): void {
@@ -82,5 +107,39 @@ export class ImageRelay {
       this.#ended?.(!hadError);
       this.#ended = null;
     });
+  }
+}
+
+/** @returns a folder for the socket: one that a driver before has left, too */
+function folderFor(qmp: string): string {
+  const beside = `${qmp}.image`;
+  if (Buffer.byteLength(join(beside, NAME)) > MOST_PATH_BYTES) return otherFolder();
+  try {
+    mkdirSync(beside, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') return otherFolder();
+  }
+  return beside;
+}
+
+function otherFolder(): string {
+  return mkdtempSync(join(tmpdir(), 'holdfast-image-'));
+}
+
+/**
+ * The machine's user gets into the folder, and nobody else. That user may own the folder around it, and is not trusted: nothing is
+ * done by a name that may have become another file's.
+ * @param machine the owner of its socket
+ */
+function letIn(folder: string, machine: { readonly uid: number; readonly gid: number }): void {
+  const fd = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  try {
+    const { uid } = fstatSync(fd);
+    const us = process.getuid!();
+    if (uid !== us && uid !== machine.uid) throw new Error(`${folder} is somebody else's (uid ${uid})`);
+    fchmodSync(fd, 0o700);
+    if (us === 0) fchownSync(fd, machine.uid, machine.gid);
+  } finally {
+    closeSync(fd);
   }
 }

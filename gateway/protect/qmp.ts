@@ -16,7 +16,9 @@ export type QmpErrorCode =
   /** No answer in time. The command may have been carried out. */
   | 'timeout'
   /** The connection has ended: the machine is gone, or hung up. */
-  | 'closed';
+  | 'closed'
+  /** There is no place where the machine could send its memory. */
+  | 'no-image-socket';
 
 /** A command without a result. */
 export class QmpError extends Error {
