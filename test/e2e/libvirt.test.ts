@@ -1,5 +1,6 @@
 /** The deploy guide's part about libvirt, with libvirt's own daemon and a guest that runs. */
 import { chmodSync, mkdirSync, readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { guestFiles, noGuestReason, VM_GUEST } from '../support/guest.ts';
@@ -33,13 +34,13 @@ function blocks(fence: string): string[] {
 
 /** The guide's guest, with its interface and its second QMP socket, and what it boots from. */
 function guestXml(): string {
-  const [bridged, withSocket] = blocks('xml');
   const { kernel, initrd } = guestFiles();
+  const [bridged, withSocket] = blocks('xml');
   return withSocket!.replace("type='kvm'", "type='qemu'").replace(
     '…',
     `<name>web</name><memory unit='MiB'>128</memory><features><acpi/></features>
       <os>
-        <type arch='x86_64' machine='q35'>hvm</type><kernel>${kernel}</kernel><initrd>${initrd}</initrd>
+        <type arch='x86_64' machine='q35'>hvm</type><kernel>/run/boot/${basename(kernel)}</kernel><initrd>/run/boot/${basename(initrd)}</initrd>
         <cmdline>quiet panic=-1 init_on_free=1 ip4=${VM_GUEST.ip4}/24 ip6=${VM_GUEST.ip6}/64</cmdline>
       </os>
       <devices>
@@ -55,7 +56,8 @@ function withLibvirt(...commands: readonly string[]): string {
   for (const path of [bin, logs]) mkdirSync(path, { recursive: true });
   chmodSync(folder.write('bin/holdfast', `#!/bin/sh\nexec '${process.execPath}' '${HOLDFAST}' "$@"\n`), 0o755);
   const script = [
-    `PATH=${bin}:$PATH LOGS=${logs} QMP='/run/holdfast/web.qmp /dev/shm/web/qmp' GUEST_IP=${VM_GUEST.ip4} GUEST_MAC=${VM_GUEST.mac}`,
+    `PATH=${bin}:$PATH LOGS=${logs} QMP='/var/lib/libvirt/qemu/web.qmp /dev/shm/web/qmp' BOOT='${Object.values(guestFiles()).join(' ')}'`,
+    `GUEST_IP=${VM_GUEST.ip4} GUEST_MAC=${VM_GUEST.mac}`,
     `. ${LIBVIRT}`,
     `cd ${DEPLOY}`,
     ...commands,
@@ -87,6 +89,7 @@ test(
       `start driver ${blocks('sh protect')[0]} --json`,
       `wait_for says driver '"event":"committed"' 2`,
       'echo protected: $(virsh domstate web)',
+      'echo its user: $(stat -c %U /proc/$(cat /run/libvirt/qemu/web.pid))',
       'wait_for answers',
       'kill -9 $(cat /run/libvirt/qemu/web.pid)',
       'wait $driver || echo driver: $?',
@@ -98,6 +101,7 @@ test(
     expect(said).toMatch(/^hf-web-tap-br@hf-web-tap /m);
     expect(said).toContain('in br0 then: 0');
     expect(said).toContain('protected: running');
+    expect(said).toContain('its user: libvirt-qemu');
     expect(said).toContain('driver: 1');
   },
   4 * MINUTE_MS,

@@ -1,6 +1,6 @@
 # Sourced by a shell in a network and mount namespace of its own: libvirt's daemon, with folders of the system that nobody else sees,
 # and a bridge `br0` on which this host is 10.77.0.2. What `start` started ends with the shell, and guests too, whose QMP sockets are
-# QMP. Wants LOGS, a folder, GUEST_IP and GUEST_MAC.
+# QMP. Wants LOGS, a folder, GUEST_IP and GUEST_MAC, and BOOT, files of the guest that are in /run/boot then.
 set -eu
 export LIBVIRT_DEFAULT_URI=qemu:///system
 running=
@@ -56,13 +56,15 @@ mount --bind /run/etc /etc
 for folder in /var/lib/libvirt /var/cache/libvirt /var/log/libvirt; do mount -t tmpfs tmpfs "$folder"; done
 mount -t tmpfs tmpfs /dev/shm
 mkdir -p /var/lib/libvirt/qemu /etc/libvirt/hooks
-# The daemon looks for its user also where it is told another one.
+# What the guest boots from is where its user can read it.
+mkdir -m 755 /run/boot
+cp $BOOT /run/boot
 grep -q ^libvirt-qemu: /etc/passwd || echo libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin >> /etc/passwd
 grep -q ^libvirt-qemu: /etc/group || echo libvirt-qemu:x:64055: >> /etc/group
-# No systemd, no control groups, no user but root.
+# No systemd, no control groups. The guests' user may use nothing of ours.
 cat > /etc/libvirt/qemu.conf <<'END'
-user = "root"
-group = "root"
+user = "libvirt-qemu"
+group = "libvirt-qemu"
 cgroup_controllers = []
 namespaces = []
 security_driver = "none"
