@@ -3,13 +3,15 @@ import { MAX_VLAN_TAGS } from '../classifier/parsed.ts';
 import { slabOf } from '../classifier/slab.ts';
 import { VERDICT } from '../classifier/verdict.ts';
 import { FrameBatch } from './frame-batch.ts';
+import { REPORT_BYTES, writeReport } from './membership-reports.ts';
+import type { Membership } from './memberships.ts';
 import type { OwnAddress } from './own-addresses.ts';
 import { BundlePort } from './port/bundle.ts';
 import { foldSum, onesSum } from './port/checksum.ts';
 import type { Port } from './port/port.ts';
 
 const NS_PER_MS = 1e6;
-/** How often each address is announced, and the gaps between: at once, then 50, 150, 250 and 350 ms later, as QEMU does it. */
+/** How often each of them is announced, and the gaps between: at once, then 50, 150, 250 and 350 ms later, as QEMU does it. */
 const ROUNDS = 5;
 const FIRST_GAP_NS = 50 * NS_PER_MS;
 const GAP_STEP_NS = 100 * NS_PER_MS;
@@ -19,7 +21,7 @@ const BATCH_FRAMES = 64;
 /** Neighbour advertisement with one option (RFC 4861 §4.4). */
 const NA = { bytes: 32, type: 136, flags: 4, target: 8, option: 24, router: 0x80, override: 0x20 } as const;
 const TARGET_LINK_LAYER = 0x0201;
-const FRAME_BYTES = ETH.header + MAX_VLAN_TAGS * ETH.tag + IP6.header + NA.bytes;
+const FRAME_BYTES = Math.max(ETH.header + MAX_VLAN_TAGS * ETH.tag + IP6.header + NA.bytes, REPORT_BYTES);
 const BROADCAST = Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0xff, 0xff);
 /** All nodes on the link, as MAC address (RFC 2464 §7) and as IP address. */
 const ALL_NODES_MAC = Uint8Array.of(0x33, 0x33, 0, 0, 0, 1);
@@ -31,7 +33,8 @@ const IP6_VERSION = 0x6000_0000;
 const ND_HOP_LIMIT = 255;
 
 /**
- * Tells the network where the VM's addresses are: each several times, for a single one may be lost. These frames are the gateway's,
+ * Tells the network where the VM's addresses are, and which multicast groups it has joined: each several times, for a single one may be
+ * lost. These frames are the gateway's,
  * not the VM's: they are counted here and by the port, not in the VM's counters.
  */
 export class Announcer {
@@ -43,7 +46,7 @@ export class Announcer {
   readonly pairs: number;
   readonly #outside: Port;
   readonly #batch = new FrameBatch(slabOf(new Uint8Array(BATCH_FRAMES * FRAME_BYTES)), BATCH_FRAMES);
-  #addresses: readonly OwnAddress[] = [];
+  #told: readonly (OwnAddress | Membership)[] = [];
   #round = 0;
   #next = 0;
   #dueNs = Number.POSITIVE_INFINITY;
@@ -55,12 +58,12 @@ export class Announcer {
     this.#batch.verdict.fill(VERDICT.pass);
   }
 
-  /** Announces these from `nowNs` on; what was being announced is not any more. */
-  begin(addresses: readonly OwnAddress[], nowNs: number): void {
-    this.#addresses = addresses;
+  /** Tells of these from `nowNs` on; what was being announced is not any more. */
+  begin(told: readonly (OwnAddress | Membership)[], nowNs: number): void {
+    this.#told = told;
     this.#round = 0;
     this.#next = 0;
-    this.#dueNs = addresses.length === 0 ? Number.POSITIVE_INFINITY : nowNs;
+    this.#dueNs = told.length === 0 ? Number.POSITIVE_INFINITY : nowNs;
   }
 
   /** Announces nothing more. */
@@ -76,7 +79,7 @@ export class Announcer {
   /** Sends what is due by `nowNs`. */
   pump(nowNs: number): void {
     if (nowNs < this.#dueNs) return;
-    while (this.#next < this.#addresses.length) {
+    while (this.#next < this.#told.length) {
       const count = this.#fill();
       const accepted = this.#outside.transmit(this.#batch, 0, count);
       if (accepted > 0 && this.onAccepted !== null) this.onAccepted(this.#batch, accepted);
@@ -93,19 +96,23 @@ export class Announcer {
     else this.#dueNs = nowNs + FIRST_GAP_NS + (this.#round - 1) * GAP_STEP_NS;
   }
 
-  /** @returns how many frames the batch has now, for the addresses from `#next` on */
+  /** @returns how many frames the batch has now, for what is told from `#next` on */
   #fill(): number {
     const batch = this.#batch;
     const { bytes, view } = batch.slab;
-    const count = Math.min(BATCH_FRAMES, this.#addresses.length - this.#next);
+    const count = Math.min(BATCH_FRAMES, this.#told.length - this.#next);
     for (let i = 0; i < count; i++) {
-      const address = this.#addresses[this.#next + i]!;
+      const one = this.#told[this.#next + i]!;
+      const start = batch.offset[i]!;
       // RFC 5227 §3 wants a request; there are devices that heed replies only.
       const operation = this.#round % 2 === 0 ? ARP_REQUEST : ARP_REPLY;
-      const length = writeAnnouncement(bytes, view, batch.offset[i]!, address, operation);
+      const isJoined = 'group' in one;
+      const length = isJoined
+        ? writeReport(bytes, view, start, one)
+        : writeAnnouncement(bytes, view, start, one, operation);
       batch.length[i] = length;
       batch.wireLength[i] = length;
-      batch.pair[i] = address.pair;
+      batch.pair[i] = one.pair;
     }
     return count;
   }

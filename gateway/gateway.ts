@@ -18,6 +18,7 @@ import type { Log } from './log.ts';
 import { LimitedLog } from './log-limit.ts';
 import { metricsText } from './metrics.ts';
 import { MetricsServer } from './metrics-http.ts';
+import { tellNarrow } from './narrow-port.ts';
 import type { PortSpec } from './port/spec.ts';
 import { ProcessMetrics } from './process-metrics.ts';
 import { Standstill } from './standstill.ts';
@@ -90,6 +91,7 @@ export class Gateway {
     const told = new Map<string, string>();
     const onLink = (port: PortStatus) => {
       tellLink(limited, told, port);
+      tellNarrow(limited, told, vms.get(port.vm)?.ports() ?? []);
       server?.publish('port', { vm: port.vm, name: port.name, state: port.link });
       lookReady();
     };
@@ -115,6 +117,7 @@ export class Gateway {
       rules.get(vm.name)!.attach(live.vm);
       tellRecovered(log, vm, store);
       for (const port of live.ports()) if (port.trouble !== null) tellLink(limited, told, port);
+      tellNarrow(limited, told, live.ports());
     }
 
     const ports = () => [...vms.values()].flatMap((vm) => vm.ports());
@@ -141,7 +144,9 @@ export class Gateway {
       metricsText: text,
       leave: () => leave(),
       failover: (name, term, epoch, inside) => {
-        const moved = vms.get(name)!.failover(term, epoch, inside);
+        const live = vms.get(name)!;
+        const moved = live.failover(term, epoch, inside);
+        tellNarrow(limited, told, live.ports());
         for (const ip of moved.unannounced) {
           log.warn({ vm: name }, `${ip} cannot be announced: the VM has never said by which MAC address it is reached`);
         }

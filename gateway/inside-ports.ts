@@ -93,23 +93,17 @@ export class InsidePorts {
 
   /** @throws PortError */
   #read(inside: string): PortSpec[] {
-    const specs = inside.trim().split(/\s+/).map(parsePortSpec);
+    const specs = insideSpecs(inside);
     const pairs = this.#inForce.length;
     if (specs.length !== pairs) {
       const wanted = pairs === 1 ? 'one port' : `${pairs} ports with blanks between, one for each pair`;
       throw new PortError('bad-name', `'${inside}' names ${specs.length} ports: the VM needs ${wanted}`);
     }
     for (const spec of specs) {
-      if (spec.backend === 'ip') {
-        throw new PortError('bad-name', `'ip:${spec.arg}' cannot be an inside port: it answers ARP for every address`);
-      }
-      const isTwice = specs.some((other) => other !== spec && other.arg === spec.arg);
       const known = this.#known(spec);
       const isTaken =
         known === undefined && [...this.#inForce, ...this.fenced].some((one) => one.spec.arg === spec.arg);
-      if (isTwice || isTaken || this.#parts.isTaken(spec)) {
-        throw new PortError('taken', `${spec.arg} is a port already: no link can be two`);
-      }
+      if (isTaken || this.#parts.isTaken(spec)) throw isPortAlready(spec);
     }
     return specs;
   }
@@ -161,4 +155,24 @@ export class InsidePorts {
     clearTimeout(this.#absent.get(port));
     this.#absent.delete(port);
   }
+}
+
+/**
+ * Reads where a VM is reached, as far as that can be told without its gateway.
+ * @param inside a port spec for each pair, with blanks between
+ * @throws PortError
+ */
+export function insideSpecs(inside: string): PortSpec[] {
+  const specs = inside.trim().split(/\s+/).map(parsePortSpec);
+  for (const spec of specs) {
+    if (spec.backend === 'ip') {
+      throw new PortError('bad-name', `'ip:${spec.arg}' cannot be an inside port: it answers ARP for every address`);
+    }
+    if (specs.some((other) => other !== spec && other.arg === spec.arg)) throw isPortAlready(spec);
+  }
+  return specs;
+}
+
+function isPortAlready({ arg }: PortSpec): PortError {
+  return new PortError('taken', `${arg} is a port already: no link can be two`);
 }

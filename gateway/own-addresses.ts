@@ -1,21 +1,18 @@
-import { ARP, ETH, ETHERTYPE, IP6, PROTO } from '../classifier/headers.ts';
+import { ARP, ETH, ETHERTYPE, IP4, IP6, PROTO } from '../classifier/headers.ts';
 import { MAX_VLAN_TAGS } from '../classifier/parsed.ts';
 import type { FrameBatch } from './frame-batch.ts';
 import { bytesOfIp, textOfIp } from './ip-bytes.ts';
+import { type Membership, Memberships } from './memberships.ts';
+import { isSame, placeOf, type Reach, tagsOf } from './reach.ts';
 
-/** Where a machine is reached, as its neighbours know it from itself. */
-export interface Reach {
-  /** Which of the VM's pairs of ports leads there, from 0. */
-  readonly pair: number;
-  /** VLAN tags, outermost first: TPID in the upper 16 bits, tag control information in the lower. */
-  readonly tags: readonly number[];
-  readonly mac: Uint8Array;
+/** How a machine speaks. */
+interface Speaker extends Reach {
   /** It said that it is a router (RFC 4861 §4.4, R). */
   readonly isRouter: boolean;
 }
 
 /** An address of the VM's. */
-export interface OwnAddress extends Reach {
+export interface OwnAddress extends Speaker {
   /** 4 or 16 bytes. */
   readonly ip: Uint8Array;
   /** Its advertisements replace what neighbours know; those of an anycast address must not (RFC 4861 §7.2.7). */
@@ -43,14 +40,16 @@ const HARDWARE_ETHERNET = 1;
 /**
  * What the VM told its neighbours of itself by ARP and neighbour discovery, in frames that have left: an announcement that was
  * rolled back was never made by the VM that lives on. The last word counts, also another machine's: an address that somebody on the
- * network announced since is not the VM's any more. Bounded, the address that was announced longest ago goes first.
+ * network announced since is not the VM's any more. Bounded, the address that was announced longest ago goes first. And by the way
+ * which multicast groups it has joined: by its addresses it is told which of them are its own.
  *
- * Allocates nothing for frames that are neither.
+ * Allocates nothing for frames that say none of this.
  */
 export class OwnAddresses {
   readonly #known = new Map<string, OwnAddress>();
+  readonly #memberships = new Memberships();
   /** How the VM spoke last. */
-  #last: Reach | null = null;
+  #last: Speaker | null = null;
   // What `#read` found, as places in the slab; -1: nothing.
   #ipAt = -1;
   #ipBytes = 0;
@@ -66,8 +65,10 @@ export class OwnAddresses {
   left(batch: FrameBatch, i: number): void {
     const { view } = batch.slab;
     const start = batch.offset[i]!;
-    const at = neighbourHeader(view, start, start + batch.length[i]!);
-    if (at >= 0) this.#learn(batch, i, at);
+    const at = controlHeader(view, start, start + batch.length[i]!);
+    if (at < 0) return;
+    if (isNeighbours(view, at)) this.#learn(batch, i, at);
+    else this.#memberships.left(batch, i, at);
   }
 
   /** Frame `i` of the batch has come from the network. */
@@ -75,15 +76,19 @@ export class OwnAddresses {
     if (this.#known.size === 0) return;
     const { view } = batch.slab;
     const start = batch.offset[i]!;
-    const at = neighbourHeader(view, start, start + batch.length[i]!);
-    if (at >= 0) this.#unlearn(batch, i, at);
+    const at = controlHeader(view, start, start + batch.length[i]!);
+    if (at >= 0 && isNeighbours(view, at)) this.#unlearn(batch, i, at);
   }
 
   /**
    * @param configured IP texts to announce besides, by the MAC address that the VM used last
    * @returns what to announce, and of `configured` what cannot be, because the VM has never said a word
    */
-  toAnnounce(configured: readonly string[] = []): { addresses: OwnAddress[]; unknown: string[] } {
+  toAnnounce(configured: readonly string[] = []): {
+    addresses: OwnAddress[];
+    memberships: Membership[];
+    unknown: string[];
+  } {
     const addresses = [...this.#known.values()];
     const texts = new Set(addresses.map(({ ip }) => textOfIp(ip)));
     const unknown: string[] = [];
@@ -100,11 +105,12 @@ export class OwnAddresses {
       addresses.push({ pair, tags, mac, ip, isRouter, overrides: true });
       texts.add(textOfIp(ip));
     }
-    return { addresses, unknown };
+    return { addresses, memberships: this.#memberships.of(addresses), unknown };
   }
 
-  /** What another gateway learned of the VM. What the VM said here counts more. */
-  adopt(addresses: readonly OwnAddress[]): void {
+  /** What another gateway learned of the VM, of its memberships too. What the VM said here counts more. */
+  adopt(addresses: readonly OwnAddress[], memberships: readonly Membership[] = []): void {
+    this.#memberships.adopt(memberships);
     for (const address of addresses) {
       const { ip, pair, tags } = address;
       const key = keyOf(ip, pair, tags, 0, ip.length);
@@ -219,15 +225,19 @@ export class OwnAddresses {
   }
 }
 
-/** @returns where the network header of an ARP packet, or of one that may be neighbour discovery, begins; -1 for other frames */
-function neighbourHeader(view: DataView, start: number, end: number): number {
+/** @returns where the network header of an ARP packet, or of one that may be IGMP, MLD or neighbour discovery, begins; -1 for other frames */
+function controlHeader(view: DataView, start: number, end: number): number {
   let at = start + ETH.type;
   for (let tags = 0; tags <= MAX_VLAN_TAGS && at + 2 <= end; tags++) {
     const type = view.getUint16(at);
     if (type === ETHERTYPE.arp) return at + 2;
+    if (type === ETHERTYPE.ip4) {
+      const isWhole = at + 2 + IP4.minHeader <= end;
+      return isWhole && view.getUint8(at + 2 + IP4.protocol) === PROTO.igmp ? at + 2 : -1;
+    }
     if (type === ETHERTYPE.ip6) {
-      const isWhole = at + 2 + IP6.header <= end;
-      return isWhole && view.getUint8(at + 2 + IP6.nextHeader) === PROTO.icmpv6 ? at + 2 : -1;
+      const next = at + 2 + IP6.header <= end ? view.getUint8(at + 2 + IP6.nextHeader) : PROTO.tcp;
+      return next === PROTO.icmpv6 || next === PROTO.hopByHop ? at + 2 : -1;
     }
     if (type !== ETHERTYPE.vlan && type !== ETHERTYPE.serviceVlan && type !== ETHERTYPE.legacyVlan) return -1;
     at += ETH.tag;
@@ -235,14 +245,14 @@ function neighbourHeader(view: DataView, start: number, end: number): number {
   return -1;
 }
 
-function isArp(view: DataView, at: number): boolean {
-  return view.getUint16(at - 2) === ETHERTYPE.arp;
+/** Of such a packet. @returns whether it is ARP, or may be neighbour discovery, which no extension header precedes */
+function isNeighbours(view: DataView, at: number): boolean {
+  if (view.getUint16(at - 2) === ETHERTYPE.ip6) return view.getUint8(at + IP6.nextHeader) === PROTO.icmpv6;
+  return isArp(view, at);
 }
 
-function tagsOf(view: DataView, start: number, at: number): number[] {
-  const tags: number[] = [];
-  for (let tag = start + ETH.type; tag < at - 2; tag += ETH.tag) tags.push(view.getUint32(tag));
-  return tags;
+function isArp(view: DataView, at: number): boolean {
+  return view.getUint16(at - 2) === ETHERTYPE.arp;
 }
 
 /** @returns where the link-layer address of that option is, -1 without one, -2 where the options contradict themselves */
@@ -257,10 +267,8 @@ function findMac(view: DataView, from: number, end: number, wanted: number): num
   return found;
 }
 
-/** A VLAN's priority is not part of where an address is. */
 function keyOf(bytes: Uint8Array, pair: number, tags: readonly number[], ipAt: number, ipBytes: number): string {
-  const vlans = tags.map((tag) => tag & 0xffff0fff);
-  return `${pair} ${vlans} ${bytes.subarray(ipAt, ipAt + ipBytes)}`;
+  return `${placeOf({ pair, tags })} ${bytes.subarray(ipAt, ipAt + ipBytes)}`;
 }
 
 /** Neither a group's nor 00:00:00:00:00:00. */
@@ -272,8 +280,4 @@ function isUnicastMac(view: DataView, at: number): boolean {
 function isSamePlace(bytes: Uint8Array, a: number, b: number): boolean {
   for (let k = 0; k < MAC_BYTES; k++) if (bytes[a + k] !== bytes[b + k]) return false;
   return true;
-}
-
-function isSame(a: Uint8Array, b: Uint8Array): boolean {
-  return a.every((byte, k) => byte === b[k]);
 }

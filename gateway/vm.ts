@@ -6,6 +6,7 @@ import type { Recovered, VmStore } from './durable/vm-store.ts';
 import type { Epochs, HoldFrom } from './epoch.ts';
 import type { JudgedListener, OverflowPolicy } from './forward.ts';
 import { textOfIp } from './ip-bytes.ts';
+import type { Membership } from './memberships.ts';
 import type { OwnAddress } from './own-addresses.ts';
 import type { Port } from './port/port.ts';
 import type { RuleCounters } from './rule-counters.ts';
@@ -201,18 +202,19 @@ export class Vm extends VmTurns {
   /**
    * Tells the network where the VM is: after a takeover, which is another gateway's work, or once more.
    * @param addresses what that gateway knew of the VM's addresses
+   * @param memberships and of the multicast groups that it has joined
    */
-  announce(term: number, addresses: readonly OwnAddress[]) {
+  announce(term: number, addresses: readonly OwnAddress[], memberships: readonly Membership[] = []) {
     this.#heard(term);
     this.epochs.check(term);
-    this.forwarder.ownAddresses.adopt(addresses);
+    this.forwarder.ownAddresses.adopt(addresses, memberships);
     return this.#tellNetwork();
   }
 
   #tellNetwork(): { announced: string[]; unannounced: string[] } {
     const { ownAddresses, announcer } = this.forwarder;
-    const { addresses, unknown } = ownAddresses.toAnnounce(this.#announce);
-    announcer.begin(addresses, this.clock.nowNs());
+    const { addresses, memberships, unknown } = ownAddresses.toAnnounce(this.#announce);
+    announcer.begin([...addresses, ...memberships], this.clock.nowNs());
     this.pump();
     return { announced: [...new Set(addresses.map(({ ip }) => textOfIp(ip)))], unannounced: unknown };
   }

@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
-import type { NbdTls } from '../disk/nbd-connection.ts';
 import type { NbdAddress } from '../disk/nbd-server.ts';
+import type { TlsFiles } from '../host/tls-files.ts';
 import { diskSize } from './disk-option.ts';
 import { Failure } from './failure.ts';
 
@@ -14,20 +13,13 @@ function address(text: string): NbdAddress {
   return { host, port: Number(port) };
 }
 
-function tls(options: { tlsKey?: string; tlsCert?: string; tlsCa?: string }): NbdTls | null {
+function tls(options: { tlsKey?: string; tlsCert?: string; tlsCa?: string }): TlsFiles | null {
   const { tlsKey, tlsCert, tlsCa } = options;
   if (tlsKey === undefined && tlsCert === undefined && tlsCa === undefined) return null;
   if (tlsKey === undefined || tlsCert === undefined || tlsCa === undefined) {
     throw new Failure('--tls-key, --tls-cert and --tls-ca go together');
   }
-  const read = (path: string) => {
-    try {
-      return readFileSync(path, 'utf8');
-    } catch (error) {
-      throw new Failure((error as Error).message);
-    }
-  };
-  return { key: read(tlsKey), cert: read(tlsCert), ca: read(tlsCa) };
+  return { key: tlsKey, cert: tlsCert, ca: tlsCa, crl: null };
 }
 
 /** Adds `holdfast disk`. */
@@ -65,7 +57,7 @@ Exit code: 0 ended by a signal; 1 image or log are refused, with the reason; 2 w
         address: options.listen,
         control: options.control ?? null,
         name: options.name,
-        tls: tls(options),
+        files: tls(options),
         ...(options.size === undefined ? {} : { sizeBytes: options.size }),
         ...(options.logLimit === undefined ? {} : { logLimitBytes: options.logLimit }),
       });

@@ -33,6 +33,7 @@ export function standbyDisk(text: string, before: readonly StandbyDisk[]): reado
 
 /** The name of one more drive. */
 export function driveName(text: string, before: readonly string[]): readonly string[] {
+  if (text === '') throw new InvalidArgumentError('expected the name of a drive');
   if (before.includes(text)) throw new InvalidArgumentError(`${text} is named twice`);
   return [...before, text];
 }

@@ -1,14 +1,21 @@
 import { once } from 'node:events';
 import { DiskError } from '../disk/disk-error.ts';
-import { type ServeOptions, serveDisk } from '../disk/serve.ts';
+import { NbdTls } from '../disk/nbd-tls.ts';
+import { type ServedDisk, type ServeOptions, serveDisk } from '../disk/serve.ts';
+import type { TlsFiles } from '../host/tls-files.ts';
 import { EXIT, Failure } from './failure.ts';
 
+export interface DiskServeOptions extends Omit<ServeOptions, 'tls'> {
+  /** Null: there is no TLS. */
+  readonly files: TlsFiles | null;
+}
+
 /** `holdfast disk serve`: until a signal ends it. @returns the exit code */
-export async function diskServe(options: ServeOptions): Promise<number> {
+export async function diskServe(options: DiskServeOptions): Promise<number> {
   const ended = new Promise<void>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
   });
-  const served = await serveDisk(options).catch((error: Error) => {
+  const served = await opened(options).catch((error: Error) => {
     throw new Failure(error.message, error instanceof DiskError ? EXIT.no : EXIT.usage);
   });
   const { address, disk } = served;
@@ -20,4 +27,10 @@ export async function diskServe(options: ServeOptions): Promise<number> {
   await ended;
   await served.close();
   return EXIT.ok;
+}
+
+async function opened({ files, ...options }: DiskServeOptions): Promise<ServedDisk> {
+  const tell = (message: string) => process.stderr.write(`holdfast: ${message}\n`);
+  const tls = files === null ? null : await NbdTls.open({ files, clients: null, tell });
+  return serveDisk({ ...options, tls });
 }

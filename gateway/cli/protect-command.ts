@@ -79,7 +79,7 @@ export function addProtect(program: Command): void {
     )
     .option(
       '--disk-tls <folder>',
-      "for tls: certificates of the machine's own, as QEMU wants them: ca-cert.pem, client-cert.pem, client-key.pem",
+      "for tls: certificates of the machine's own, as QEMU wants them: ca-cert.pem, client-cert.pem, client-key.pem; the standby knows its name (--client)",
     )
     .addOption(jsonOption())
     .addHelpText(

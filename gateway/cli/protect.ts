@@ -1,7 +1,8 @@
 import { HostClient } from '../host/client.ts';
 import { addressText } from '../host/connect.ts';
 import { CheckpointDriver } from '../protect/checkpoint-driver.ts';
-import { DiskMirrors } from '../protect/disk-mirrors.ts';
+import { DiskMirrors, diskPlace } from '../protect/disk-mirrors.ts';
+import { MirrorError } from '../protect/disk-side.ts';
 import type { DriverEvent } from '../protect/driver-events.ts';
 import type { Pace } from '../protect/pace.ts';
 import { QmpError } from '../protect/qmp.ts';
@@ -15,6 +16,7 @@ import { standbyAddress } from './tls-options.ts';
 import { failureOf, gatewayAddress } from './with-host.ts';
 
 const NS_PER_MS = 1e6;
+const DAY_NS = 86_400e9;
 /** A machine that waits for the answer to a seal is paused; longer than this it is not. */
 const GATEWAY_TIMEOUT_MS = 2000;
 const CONFIRM_TIMEOUT_MS = 30_000;
@@ -23,6 +25,8 @@ const CONFIRM_TIMEOUT_MS = 30_000;
 export async function protect(options: ProtectOptions): Promise<number> {
   const address = gatewayAddress(options);
   const pace = paceOf(options.interval);
+  checkDurations(options);
+  checkDisks(options);
   const standby = await standbyAddress('--standby', options.standby, options);
   const tell = options.json === true ? tellPrograms : tellPeople;
   const client = { ...address, client: 'holdfast protect', timeoutMs: GATEWAY_TIMEOUT_MS };
@@ -40,7 +44,7 @@ export async function protect(options: ProtectOptions): Promise<number> {
       return EXIT.ok;
     }
     const { name: vm, now } = found;
-    if (now === null) throw new Failure(`the gateway has no VM '${vm}'`, EXIT.no);
+    if (now === null) throw new Failure(`--vm: the gateway has no VM '${vm}'`);
     const driver = new CheckpointDriver({
       vm,
       qmp: options.qmp,
@@ -80,6 +84,30 @@ function deltaOf(options: ProtectOptions): RamDelta | null {
   return null;
 }
 
+/** @throws Failure for more than the gateway and the standby take */
+function checkDurations({ lease, patience }: ProtectOptions): void {
+  for (const [name, ns] of Object.entries({ lease, patience })) {
+    if (ns > DAY_NS) throw new Failure(`--${name}: expected at most 24h`);
+  }
+}
+
+/** @throws Failure for what would be of no use, or be found out much later */
+function checkDisks({ disk: names, diskAddress, diskTls }: ProtectOptions): void {
+  if (names.length === 0) {
+    if (diskAddress !== undefined) throw new Failure('--disk-address is of use with --disk only');
+    if (diskTls !== undefined) throw new Failure('--disk-tls is of use with --disk only');
+    return;
+  }
+  if (diskTls === '') throw new Failure('--disk-tls: expected a folder');
+  if (diskAddress === undefined) return;
+  try {
+    const { kind } = diskPlace(diskAddress);
+    if (kind === 'tls' && diskTls === undefined) throw new MirrorError(`'${diskAddress}' needs --disk-tls`);
+  } catch (error) {
+    throw error instanceof MirrorError ? new Failure(`--disk-address: ${error.message}`) : error;
+  }
+}
+
 function mirrorsOf(options: ProtectOptions, tell: (event: DriverEvent) => void): DiskMirrors | null {
   const { disk: names, diskAddress: address = null, diskTls: tlsFolder = null } = options;
   if (names.length === 0) return null;
@@ -102,7 +130,7 @@ function paceOf(text: string): Pace {
       mostMs: parseDuration(most) / NS_PER_MS,
     } as const;
     if (more.length > 0 || pace.leastMs < 1 || pace.mostMs < pace.leastMs)
-      throw new ValueError('expected adaptive:LEAST:MOST');
+      throw new ValueError('adaptive:LEAST:MOST, from 1ms on and MOST not below LEAST');
     return pace;
   } catch (error) {
     throw error instanceof ValueError ? new Failure(`--interval: ${error.message}`) : error;

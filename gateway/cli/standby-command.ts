@@ -3,6 +3,7 @@ import type { StandbyDisk } from '../protect/standby-disks.ts';
 import { countOrNone, jsonOption, positiveDuration } from './arguments.ts';
 import { controlOption } from './control-option.ts';
 import { standbyDisk } from './disk-option.ts';
+import { Failure } from './failure.ts';
 import type { AskOptions } from './standby-ask.ts';
 import { addTlsOptions, type TlsOptions } from './tls-options.ts';
 
@@ -32,7 +33,15 @@ export interface StandbyOptions extends TlsOptions {
 export function addStandby(program: Command): void {
   const standby = program
     .command('standby')
-    .description('Keep the last checkpoint of a VM, and go on from it when its machine is gone.');
+    .description('Keep the last checkpoint of a VM, and go on from it when its machine is gone.')
+    .hook('preSubcommand', ({ commands }) => {
+      // Else a word that is no command would be taken for QEMU, which stands behind --.
+      const word = process.argv[process.argv.indexOf('standby') + 1] ?? '-';
+      const names = [...commands.map((command) => command.name()), 'help'];
+      if (!word.startsWith('-') && !names.includes(word)) {
+        throw new Failure(`unknown command '${word}': after 'standby' comes ${names.join(', ')}, or an option`);
+      }
+    });
 
   const run = standby
     .command('run', { isDefault: true })
@@ -109,7 +118,7 @@ Prints a line 'ready ...'. Exit code: 0 told to end; 1 the VM went on here and i
     .option('--tls-crl <file>', 'who of them is not believed any more (PEM)')
     .option(
       '--client <name>',
-      'for tls: a DNS name or URI in the certificate of whoever protects this VM, or asks (repeatable)',
+      'for tls: a DNS name or URI in the certificate of whoever protects this VM, of its machine (--disk-listen), or of who asks (repeatable)',
       (name: string, before: readonly string[]) => [...before, name],
       [],
     );

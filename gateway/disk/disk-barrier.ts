@@ -93,6 +93,12 @@ export class DiskBarrier {
     return this.#state.epochs.fence;
   }
 
+  /** @param onTurn called when committed writes cannot be brought into the image any more, and when they can again: null */
+  watchFlushes(onTurn: (why: Error | null) => void): void {
+    this.#flusher.onTurn = onTurn;
+    if (this.#flusher.failure !== null) onTurn(this.#flusher.failure);
+  }
+
   /** A client comes. @param onCut called when a rollback takes its right to write away */
   attach(onCut: () => void): Attachment {
     return this.#clients.attach(onCut);

@@ -16,6 +16,8 @@ export class Flusher {
   #running: Promise<void> | null = null;
   #isClosed = false;
   #failure: Error | null = null;
+  /** Called when a flush fails after one that did not, and the other way round. @param why null: the image can be written again */
+  onTurn: ((why: Error | null) => void) | null = null;
   #flushes = 0;
 
   /** @param delayMs from a commit to its flush, at most; also between a flush that fails and the next try */
@@ -88,10 +90,16 @@ export class Flusher {
       const isUnneeded = this.#layers.oldest === Number.POSITIVE_INFINITY;
       if (isUnneeded && this.#log.currentBytes > KEPT_BYTES) await this.#log.roll();
       await this.#log.removeBefore(() => this.#layers.oldest);
-      this.#failure = null;
+      this.#is(null);
     } catch (error) {
-      this.#failure = error as Error;
+      this.#is(error as Error);
       throw error;
     }
+  }
+
+  #is(failure: Error | null): void {
+    const isTurn = (failure === null) !== (this.#failure === null);
+    this.#failure = failure;
+    if (isTurn) this.onTurn?.(failure);
   }
 }

@@ -1,23 +1,16 @@
 import type { Socket } from 'node:net';
-import { createServer as createTlsServer } from 'node:tls';
 import type { Attachment } from './attachment.ts';
 import { ByteQueue } from './byte-queue.ts';
 import type { DiskBarrier } from './disk-barrier.ts';
 import { type Exports, greeting, Handshake } from './nbd-handshake.ts';
 import { BLOCK_SIZE, COMMAND } from './nbd-protocol.ts';
 import { carryOut, costOf, type NbdRequest, REQUEST_BYTES, takeRequest } from './nbd-request.ts';
+import type { NbdTls } from './nbd-tls.ts';
 
 /** Requests of one client that are under way. */
 const MAX_REQUESTS = 128;
 /** Bytes of payload that they keep, besides a payload that is arriving: no less than the greatest request. */
 const MAX_KEPT_BYTES = BLOCK_SIZE.maximum;
-
-/** PEM texts. Clients must show a certificate that `ca` has signed. */
-export interface NbdTls {
-  readonly key: string;
-  readonly cert: string;
-  readonly ca: string;
-}
 
 export interface ConnectionOptions {
   readonly exports: Exports;
@@ -42,6 +35,7 @@ export class NbdConnection {
   #underWay = 0;
   #keptBytes = 0;
   #isLeaving = false;
+  #isStartingTls = false;
   #isOver = false;
 
   constructor(socket: Socket, options: ConnectionOptions) {
@@ -92,7 +86,7 @@ export class NbdConnection {
     while (!this.#isOver && !this.#isLeaving && (this.#disk === null ? this.#negotiate() : this.#serve()));
     if (this.#isLeaving && this.#underWay === 0) this.#socket.end(() => this.hangUp());
     const isFull = this.#request !== null && !this.#hasRoom(this.#request);
-    if (isFull || this.#isLeaving) this.#socket.pause();
+    if (isFull || this.#isLeaving || this.#isStartingTls) this.#socket.pause();
     else this.#socket.resume();
   }
 
@@ -157,14 +151,17 @@ export class NbdConnection {
       this.hangUp();
       return;
     }
-    const { key, cert, ca } = this.#options.tls!;
-    // A server that never listens: it is what checks certificates.
-    const server = createTlsServer({ key, cert, ca, requestCert: true, rejectUnauthorized: true });
-    server.on('tlsClientError', () => this.hangUp());
-    server.on('secureConnection', (secure) => {
+    this.#isStartingTls = true;
+    const secured = (secure: Socket | null) => {
+      if (secure === null || secure.destroyed || this.#isOver) {
+        secure?.destroy();
+        this.hangUp();
+        return;
+      }
+      this.#isStartingTls = false;
       this.#socket = secure;
       this.#listen(secure);
-    });
-    server.emit('connection', raw);
+    };
+    this.#options.tls!.start(raw).then(secured, () => this.hangUp());
   }
 }

@@ -6,7 +6,8 @@ import { BLOCK_SIZE, EXPORT_FLAG, HANDSHAKE_FLAG, INFO, MAGIC, MAX_NAME_BYTES, O
 export interface Exports {
   /** @param name empty: the default one */
   find(name: string): DiskBarrier | null;
-  names(): readonly string[];
+  /** null: nobody is told */
+  names(): readonly string[] | null;
 }
 
 export interface HandshakeOwner {
@@ -119,7 +120,9 @@ export class Handshake {
 
   #list(data: Buffer): HandshakeResult {
     if (data.length > 0) return this.#refuse(OPTION.list, REPLY.invalid, 'LIST has no data');
-    for (const name of this.#owner.exports.names()) {
+    const names = this.#owner.exports.names();
+    if (names === null) return this.#refuse(OPTION.list, REPLY.policy, 'names are not told here');
+    for (const name of names) {
       const text = Buffer.from(name);
       const bytes = Buffer.alloc(4 + text.length);
       bytes.writeUInt32BE(text.length, 0);

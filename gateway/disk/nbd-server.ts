@@ -1,8 +1,9 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import type { DiskBarrier } from './disk-barrier.ts';
 import { listenPrivately } from './listen.ts';
-import { NbdConnection, type NbdTls } from './nbd-connection.ts';
+import { NbdConnection } from './nbd-connection.ts';
 import type { Exports } from './nbd-handshake.ts';
+import type { NbdTls } from './nbd-tls.ts';
 
 const DEFAULT_CONNECTIONS = 16;
 const DEFAULT_HANDSHAKE_MS = 10_000;
@@ -18,6 +19,8 @@ export interface NbdServerOptions {
   readonly disks: ReadonlyMap<string, DiskBarrier>;
   /** Needed on every host but this one. */
   readonly tls?: NbdTls;
+  /** A disk is found only by who knows its name: there is no list, and no default. */
+  readonly hasSecretNames?: boolean;
   /** Each may cost 64 MiB of memory. Default: 16. */
   readonly maxConnections?: number;
   /** From a connection to the choice of an export. Default: 10,000. */
@@ -44,9 +47,10 @@ export class NbdServer {
       throw new RangeError(`disks are served on ${address.host} only with TLS`);
     }
     this.#options = options;
+    const { disks, hasSecretNames = false } = options;
     this.#exports = {
-      find: (name) => findExport(options.disks, name),
-      names: () => [...options.disks].map(([name, disk]) => exportName(name, disk)),
+      find: (name) => (hasSecretNames && name === '' ? null : findExport(disks, name)),
+      names: () => (hasSecretNames ? null : [...disks].map(([name, disk]) => exportName(name, disk))),
     };
     this.#server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS }, (socket) => {
       this.#accept(socket);

@@ -1,8 +1,8 @@
 import { DiskControlServer } from './control-server.ts';
 import { DiskBarrier } from './disk-barrier.ts';
 import type { DiskOptions } from './disk-options.ts';
-import type { NbdTls } from './nbd-connection.ts';
 import { type NbdAddress, NbdServer } from './nbd-server.ts';
+import type { NbdTls } from './nbd-tls.ts';
 
 export interface ServeOptions extends DiskOptions {
   /** What clients call the disk. */

@@ -3,6 +3,7 @@ import type { ReplicationState } from '../epoch.ts';
 import type { AuditCell } from '../live-rules/audit.ts';
 import type { RulesChange } from '../live-rules/change.ts';
 import type { Difference } from '../live-rules/difference.ts';
+import { MAX_MEMBERSHIPS, MAX_SOURCES } from '../memberships.ts';
 import type { ClassCount } from '../rule-counters.ts';
 import type { RuleProblem } from './rule-problem.ts';
 import { boolean, either, integer, list, object, oneOf, optional, type Schema, type TypeOf, text } from './schema.ts';
@@ -62,6 +63,29 @@ export const knownAddress = object({
 /** An address by which the VM is reached, as it told its neighbours. */
 export type KnownAddress = TypeOf<typeof knownAddress>;
 
+const knownMembership = object({
+  group: text(1, 64),
+  /** Which of the VM's addresses reported it; `0.0.0.0` or `::` where it had none. */
+  ip: text(1, 64),
+  mac: text(1, 17),
+  tags: list(integer(0, 0xffff_ffff), 8),
+  pair: integer(0, 255),
+  /** Of IGMP for an IPv4 group, of MLD for an IPv6 one. */
+  version: integer(1, 3),
+  /** Whom alone the VM wants to hear; empty: anybody. */
+  sources: list(text(1, 64), MAX_SOURCES),
+});
+/** A multicast group that the VM has joined. */
+export type KnownMembership = TypeOf<typeof knownMembership>;
+export const knownMemberships = list(knownMembership, MAX_MEMBERSHIPS);
+
+/** How the network comes to the VM: what a gateway knows, and another one announces that takes over. */
+export interface KnownReach {
+  readonly addresses: readonly KnownAddress[];
+  /** Left out where there are none, and by gateways that do not know them yet. */
+  readonly memberships?: readonly KnownMembership[];
+}
+
 /** Every method and its parameters. */
 export const PARAMS = {
   hello: object({ client: text(1, 64), protocol: oneOf(1) }),
@@ -75,10 +99,15 @@ export const PARAMS = {
   'vm.rollback': object({ vm, term, epoch }),
   /** `inside`: a port spec for each of the VM's pairs, in their order, with blanks between. */
   'vm.failover': object({ vm, term, epoch, inside: text(1, 1024) }),
-  /** What the VM announced itself: for the gateway that may have to take over. */
+  /** What the VM announced itself, and the multicast groups that it joined: for the gateway that may have to take over. */
   'vm.addresses': object({ vm }),
   /** Announces it, and what another gateway's `vm.addresses` answered. */
-  'vm.announce': object({ vm, term, addresses: optional(list(knownAddress, 1024)) }),
+  'vm.announce': object({
+    vm,
+    term,
+    addresses: optional(list(knownAddress, 1024)),
+    memberships: optional(knownMemberships),
+  }),
   /** `timeoutMs`: how long the answer may wait; `leaseMs`: how long the VM gets no packets, unless it is resumed. */
   'vm.quiesce': object({ vm, term, timeoutMs: integer(0, 60_000), leaseMs: integer(1, HOUR_MS) }),
   'vm.resume': object({ vm, term }),
@@ -359,7 +388,7 @@ export interface Results {
   readonly 'vm.rollback': Undone;
   /** `announced`: IP addresses that the network is being told of. */
   readonly 'vm.failover': Undone & { readonly announced: readonly string[] };
-  readonly 'vm.addresses': { readonly addresses: readonly KnownAddress[] };
+  readonly 'vm.addresses': KnownReach;
   /** `unannounced`: configured addresses of a VM that has never said by which MAC address it is reached. */
   readonly 'vm.announce': { readonly announced: readonly string[]; readonly unannounced: readonly string[] };
   readonly 'vm.quiesce': { readonly quiescent: boolean; readonly waitedMs: number };

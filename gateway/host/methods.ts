@@ -183,7 +183,8 @@ export class Methods {
 
     'vm.addresses': ({ vm }) => listAddresses(this.#vm(vm)),
 
-    'vm.announce': ({ vm, term, addresses = [] }) => announce(this.#vm(vm), term, addresses),
+    'vm.announce': ({ vm, term, addresses = [], memberships = [] }) =>
+      announce(this.#vm(vm), term, { addresses, memberships }),
 
     'vm.quiesce': ({ vm: name, term, timeoutMs, leaseMs }, client) => {
       const vm = this.#vm(name);

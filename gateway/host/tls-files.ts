@@ -56,6 +56,11 @@ export async function readTlsFiles({ cert, key, ca, crl }: TlsFiles): Promise<Tl
   return { ...material, crl: lists };
 }
 
+/** @returns the files, as `WatchedFiles` wants them */
+export function tlsSources({ cert, key, ca, crl }: TlsFiles): ReadonlyMap<string, string> {
+  return new Map([cert, key, ca, ...(crl === null ? [] : [crl])].map((path) => [path, '']));
+}
+
 async function read(path: string): Promise<string> {
   try {
     return await readFile(path, 'latin1');

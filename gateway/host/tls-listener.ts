@@ -1,4 +1,4 @@
-import { constants, type X509Certificate } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import type { Clock } from '../clock.ts';
@@ -6,41 +6,16 @@ import { WatchedFiles, type WatchTimes } from '../live-rules/watched-files.ts';
 import type { Log, LogFields } from '../log.ts';
 import type { LimitedLog } from '../log-limit.ts';
 import { namesOf, shownNames } from './certificate-names.ts';
+import { TLS_SETTINGS, whyRefused } from './client-certificate.ts';
 import { ConnectionRate } from './connection-rate.ts';
 import type { Access } from './roles.ts';
-import { readTlsFiles, type TlsFiles, type TlsMaterial } from './tls-files.ts';
+import { readTlsFiles, type TlsFiles, type TlsMaterial, tlsSources } from './tls-files.ts';
 
-const HANDSHAKE_MS = 5000;
 /** Connections that have not shown who they are; the oldest makes room for the next. */
 const MAX_UNKNOWN = 64;
 /** A peer that is gone without a word is noticed within twice this. */
 const KEEP_ALIVE_MS = 10_000;
 const TICK_MS = 1000;
-
-const SETTINGS = {
-  minVersion: 'TLSv1.2',
-  requestCert: true,
-  // Looked at in `#whyRefused`, which can say what is wrong; Node itself would only hang up.
-  rejectUnauthorized: false,
-  handshakeTimeout: HANDSHAKE_MS,
-  // A session that is resumed would bring a certificate along that nobody looks at again.
-  secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
-} as const;
-
-/** X509_V_ERR_* (openssl-verify), as Node names them. */
-const REASONS: Readonly<Record<string, string>> = {
-  CERT_HAS_EXPIRED: 'it has expired',
-  CERT_NOT_YET_VALID: 'it is not valid yet',
-  CERT_REVOKED: 'it is revoked',
-  SELF_SIGNED_CERT_IN_CHAIN: 'its authority is not known here',
-  UNABLE_TO_GET_ISSUER_CERT: 'its authority is not known here',
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its authority is not known here',
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its authority is not known here',
-  UNABLE_TO_GET_CRL: 'its authority is not known here, or has no revocation list',
-  CRL_HAS_EXPIRED: 'the revocation list has expired',
-  CRL_NOT_YET_VALID: 'the revocation list is not valid yet',
-  INVALID_PURPOSE: 'it is not for clients',
-};
 
 /** @typeParam A what a client may do */
 export interface TlsListenerOptions<A = Access> {
@@ -82,8 +57,7 @@ export class TlsListener<A = Access> {
 
   /** @throws TlsFilesError, or the system's error where it cannot listen */
   static async open<A>(options: TlsListenerOptions<A>, parts: TlsListenerParts<A>): Promise<TlsListener<A>> {
-    const files = watched(options.files);
-    const print = await WatchedFiles.print(files);
+    const print = await WatchedFiles.print(tlsSources(options.files));
     const listener = new TlsListener(options, parts, await readTlsFiles(options.files), print);
     try {
       await listener.#listen();
@@ -105,14 +79,14 @@ export class TlsListener<A = Access> {
     this.#material = material;
     this.#rate = new ConnectionRate(parts.clock);
     this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
-    this.#tls = createTlsServer({ ...SETTINGS, ...material });
+    this.#tls = createTlsServer({ ...TLS_SETTINGS, ...material });
     this.#tls.on('secureConnection', (socket) => this.#introduced(socket));
     this.#tls.on('tlsClientError', (error, socket) => {
       const from = socket.remoteAddress ?? 'somebody';
       this.#tell(`handshake ${from}`, {}, `no TLS with ${from}: ${codeOf(error)}`);
       socket.destroy();
     });
-    this.#watch = new WatchedFiles(watched(options.files), print, () => void this.#readAgain(), parts.watchTimes);
+    this.#watch = new WatchedFiles(tlsSources(options.files), print, () => void this.#readAgain(), parts.watchTimes);
     this.#ticker = setInterval(() => this.#partWithExpired(), TICK_MS).unref();
   }
 
@@ -195,7 +169,7 @@ export class TlsListener<A = Access> {
     const { cert: path } = this.#options.files;
     try {
       const material = await readTlsFiles(this.#options.files);
-      this.#tls.setSecureContext({ ...SETTINGS, ...material });
+      this.#tls.setSecureContext({ ...TLS_SETTINGS, ...material });
       this.#material = material;
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
@@ -212,32 +186,6 @@ export class TlsListener<A = Access> {
   #tell(subject: string, fields: LogFields, message: string): void {
     this.#parts.refusals.write('warn', subject, fields, message);
   }
-}
-
-/** @param known the client's names that are configured */
-function whyRefused(
-  socket: TLSSocket,
-  certificate: X509Certificate | undefined,
-  known: readonly string[],
-): string | null {
-  if (certificate === undefined) return 'there is none';
-  if (!socket.authorized) {
-    // OpenSSL may find something else wrong with it first.
-    if (isSelfSigned(certificate)) return 'it is self-signed';
-    const code = String(socket.authorizationError);
-    return REASONS[code] ?? code;
-  }
-  if (socket.isSessionReused()) return 'it was shown in another session';
-  if (known.length === 0) return "none of 'clients' has its name";
-  return known.length > 1 ? `it is more than one of 'clients': ${known.join(', ')}` : null;
-}
-
-function isSelfSigned(certificate: X509Certificate): boolean {
-  return certificate.checkIssued(certificate) && certificate.verify(certificate.publicKey);
-}
-
-function watched({ cert, key, ca, crl }: TlsFiles): ReadonlyMap<string, string> {
-  return new Map([cert, key, ca, ...(crl === null ? [] : [crl])].map((path) => [path, '']));
 }
 
 function codeOf(error: Error): string {

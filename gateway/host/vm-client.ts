@@ -1,4 +1,4 @@
-import type { ParamsOf, Results, VmStatus, VmSummary } from './api.ts';
+import type { KnownReach, ParamsOf, Results, VmStatus, VmSummary } from './api.ts';
 import type { HostClient } from './client.ts';
 
 /** One VM's host: keeps the term and the open epoch, so that a driver names only what it means. */
@@ -85,9 +85,10 @@ export class VmClient {
     return this.#host.call('vm.addresses', { vm: this.name });
   }
 
-  /** Tells the network where the VM is. @param addresses what another gateway knew of it */
-  announce(addresses: Results['vm.addresses']['addresses'] = []): Promise<Results['vm.announce']> {
-    return this.#host.call('vm.announce', { vm: this.name, term: this.#term, addresses });
+  /** Tells the network where the VM is. @param known what another gateway's `addresses` answered, or its addresses alone */
+  announce(known: KnownReach | KnownReach['addresses'] = []): Promise<Results['vm.announce']> {
+    const reach = 'addresses' in known ? known : { addresses: known };
+    return this.#host.call('vm.announce', { vm: this.name, term: this.#term, ...reach });
   }
 
   async stop(held: ParamsOf<'replication.stop'>['held']): Promise<Results['replication.stop']> {

@@ -1,5 +1,5 @@
 import { HostClientError } from '../host/client.ts';
-import { RequestError } from '../host/protocol.ts';
+import { RequestError, RPC } from '../host/protocol.ts';
 import { takeCheckpoint } from './checkpoint.ts';
 import { CopyMode } from './copy-mode.ts';
 import { MirrorError } from './disk-side.ts';
@@ -12,13 +12,15 @@ import { restMs, untilNext } from './pace.ts';
 import { ProtectedMachine } from './protected-machine.ts';
 import { type QmpClient, QmpError } from './qmp.ts';
 import { RamError } from './shared-ram.ts';
-import type { StandbyState } from './standby-api.ts';
+import type { StandbyStatus } from './standby-api.ts';
 import { LinkError, StandbyLink } from './standby-link.ts';
 
 const FIRST_BACKOFF_MS = 50;
 const MOST_BACKOFF_MS = 2000;
 /** The VM's addresses are asked for as often. */
 const NO_LEASE_RENEW_MS = 1000;
+/** A standby's refusal while it tries to go on. */
+const UNDECIDED = 'failing-over';
 
 /**
  * Protects a VM that runs in QEMU: copies it to a standby again and again while it runs, and tells its gateway which frames a complete
@@ -43,6 +45,8 @@ export class CheckpointDriver {
   #isStopping = false;
   /** Rejects when the driver is told to stop. */
   readonly #stopped: Promise<never>;
+  /** Of the standby: older ones do not. */
+  #knowsMemberships = false;
   #tellStop: (why: Ending) => void = () => {};
   #wake: () => void = () => {};
 
@@ -122,14 +126,21 @@ export class CheckpointDriver {
 
   /** @throws Ending where it says that the VM has gone on there; where it says nothing, nothing is known */
   async #askStandby(): Promise<void> {
-    let link: StandbyLink | null = null;
-    try {
-      link = await StandbyLink.connect(this.#options.standby, this.#options.patienceMs);
-      checkNotThere((await link.call('status', {})).state);
-    } catch (error) {
-      if (error instanceof Ending) throw error;
-    } finally {
-      link?.close();
+    for (;;) {
+      let link: StandbyLink | null = null;
+      try {
+        link = await StandbyLink.connect(this.#options.standby, this.#options.patienceMs);
+        checkNotThere(await link.call('status', {}));
+        return;
+      } catch (error) {
+        if (error instanceof Ending) throw error;
+        if (!isUndecided(error)) return;
+        this.#become('degraded', (error as Error).message);
+      } finally {
+        link?.close();
+      }
+      await this.#sleep(FIRST_BACKOFF_MS);
+      if (this.#isStopping) throw new Ending('stopped', 'told to stop');
     }
   }
 
@@ -164,8 +175,11 @@ export class CheckpointDriver {
 
   /** A VM that has gone on there must not go on here, too: asked before anything is asked of the gateway. */
   async #checkStandby(link: StandbyLink): Promise<void> {
-    const { state, keepsChanges = false } = await link.call('status', {});
-    checkNotThere(state);
+    const status = await link.call('status', {});
+    checkNotThere(status);
+    await this.#machine.resume();
+    const { keepsChanges = false, knowsMemberships = false } = status;
+    this.#knowsMemberships = knowsMemberships;
     await this.#copies.agree(this.#machine.qmp, keepsChanges);
   }
 
@@ -178,13 +192,17 @@ export class CheckpointDriver {
     if (this.#beat !== null) clearInterval(this.#beat);
     const beat = () => {
       link.call('protect.ping', { term: this.#term.number }).catch(() => link.close());
-      if (performance.now() - renewedAt < renewMs || !link.isHeard(mostSilentMs(patienceMs))) return;
+      const isDue = performance.now() - renewedAt >= renewMs;
+      if (!this.#term.isAttached || !isDue || !link.isHeard(mostSilentMs(patienceMs))) return;
       renewedAt = performance.now();
       // Where it is refused, the next checkpoint is, too, and says why.
       gateway.resume().catch(() => {});
       gateway.addresses().then(
-        ({ addresses }) =>
-          link.call('protect.addresses', { term: this.#term.number, addresses }).catch(() => link.close()),
+        ({ addresses, memberships }) => {
+          const joined = memberships === undefined || !this.#knowsMemberships ? {} : { memberships };
+          const known = { term: this.#term.number, addresses, ...joined };
+          link.call('protect.addresses', known).catch(() => link.close());
+        },
         () => {},
       );
     };
@@ -236,6 +254,8 @@ export class CheckpointDriver {
       (kind) => error instanceof kind,
     );
     if (!isKnown) throw error;
+    // Disks that both machines open must not be written to by two.
+    if (isUndecided(error)) await this.#machine.suspend().catch(() => {});
     this.#failures++;
     this.#become('degraded', error.message);
     return null;
@@ -272,27 +292,18 @@ export class CheckpointDriver {
         return false;
       } catch (error) {
         // What it refuses is no affair of its any more. Of a death it hears by silence.
-        if (!(error instanceof LinkError)) return error instanceof RequestError && (await this.#hasGoneOn(error));
+        if (!(error instanceof LinkError) && !isUndecided(error)) {
+          return error instanceof RequestError && error.code === 'fenced';
+        }
         if (!isDeliberate || this.#isStopping) return false;
         this.#failures++;
-        this.#tellUnheard(`${why}; its standby has not heard of that, and takes silence for death: ${error.message}`);
+        this.#become(
+          'degraded',
+          `${why}; its standby has not heard of that, and takes silence for death: ${(error as Error).message}`,
+        );
       }
       await this.#sleep(this.#backoffMs());
     }
-  }
-
-  /** @param refusal of a standby. Where it tried to go on and failed, the VM is nowhere but here */
-  async #hasGoneOn({ code }: RequestError): Promise<boolean> {
-    if (code !== 'fenced') return false;
-    const status = await this.#link?.call('status', {}).catch(() => null);
-    return status?.state !== 'failed';
-  }
-
-  /** Also where it was degraded before, for this is new. */
-  #tellUnheard(why: string): void {
-    if (why !== this.#trouble) this.#options.onEvent({ event: 'state', state: 'degraded', why });
-    this.#state = 'degraded';
-    this.#trouble = why;
   }
 
   #end(outcome: DriverOutcome, why: string): DriverOutcome {
@@ -325,16 +336,22 @@ export class CheckpointDriver {
   }
 
   #become(state: DriverState, why: string): void {
+    const before = this.#trouble;
     this.#trouble = state === 'protected' ? null : why;
-    if (state === this.#state) return;
+    // What keeps from protection may be something else by now.
+    if (state === this.#state && (state !== 'degraded' || why === before)) return;
     this.#state = state;
     this.#options.onEvent({ event: 'state', state, why });
   }
 }
 
-/** @throws Ending */
-function checkNotThere(state: StandbyState): void {
-  if (state === 'failing-over' || state === 'active' || state === 'failed') {
-    throw new Ending('fenced', `the VM has gone on at its standby: ${state}`);
-  }
+/** @throws Ending where the VM has gone on there; RequestError `failing-over` where that is not decided */
+function checkNotThere({ state, hasGoneOn }: StandbyStatus): void {
+  if (hasGoneOn) throw new Ending('fenced', `the VM has gone on at its standby: ${state}`);
+  if (state !== 'failing-over') return;
+  throw new RequestError(RPC.state, UNDECIDED, 'the VM is about to go on at its standby');
+}
+
+function isUndecided(error: unknown): boolean {
+  return error instanceof RequestError && error.code === UNDECIDED;
 }

@@ -40,9 +40,9 @@ export async function takeCheckpoint(
   const sent = relay.to(copy ?? sender);
   let isSealed = false;
   // Whatever the gateway is asked renews its lease, which a standby that has heard nothing waits for.
-  const isHeard = () => link.isHeard(mostSilentMs(patienceMs));
   const checkHeard = () => {
-    if (!isHeard()) throw new LinkError('the standby has not been heard for too long');
+    if (link.isHeard(mostSilentMs(patienceMs))) return;
+    throw new LinkError(link.isClosed ? 'the standby hung up' : 'the standby has not been heard for too long');
   };
   const seal = async () => {
     checkHeard();
@@ -91,7 +91,9 @@ export async function takeCheckpoint(
     if (!(error instanceof NotRunningError)) await runOn(qmp, !isLive);
     const isTorn = error instanceof RequestError && error.code === 'image-torn';
     const isOver = isTorn || error instanceof MigrationError || (error instanceof QmpError && error.code === 'refused');
-    if (!isOver || !isHeard()) throw error;
+    if (!isOver) throw error;
+    // It may have been cut for that.
+    checkHeard();
     sender.abandon();
     if (isTorn) delta?.restart();
     if (isSealed) await gateway.abort(checkpoint.epoch);

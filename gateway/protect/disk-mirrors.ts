@@ -191,12 +191,9 @@ export class DiskMirrors implements DiskSide {
   }
 
   async #server(qmp: QmpClient, address: string): Promise<object> {
-    const path = /^unix:(.+)$/.exec(address)?.[1];
-    if (path !== undefined) return { server: { type: 'unix', path } };
-    const [, kind, host, port] = /^(tcp|tls):\[?(.+?)\]?:(\d{1,5})$/.exec(address) ?? [];
-    if (host === undefined) throw new MirrorError(`'${address}' is no address of disks`);
-    const server = { server: { type: 'inet', host, port, 'keep-alive': true } };
-    if (kind === 'tcp') return server;
+    const { kind, server: place } = diskPlace(address);
+    const server = { server: place };
+    if (kind !== 'tls') return server;
     const { tlsFolder } = this.#options;
     if (tlsFolder === null)
       throw new MirrorError(`the standby's disks are at ${address}, which needs certificates: --disk-tls`);
@@ -208,6 +205,21 @@ export class DiskMirrors implements DiskSide {
     });
     return { ...server, 'tls-creds': TLS_OBJECT };
   }
+}
+
+/**
+ * Reads where disks are served: `unix:PATH`, `tcp:HOST:PORT` or `tls:HOST:PORT`, an IPv6 address in brackets.
+ * @returns `server`: as QEMU names it
+ * @throws MirrorError
+ */
+export function diskPlace(address: string): { readonly kind: 'unix' | 'tcp' | 'tls'; readonly server: object } {
+  const path = /^unix:(.+)$/.exec(address)?.[1];
+  if (path !== undefined) return { kind: 'unix', server: { type: 'unix', path } };
+  const [, kind, host, port] = /^(tcp|tls):\[?(.+?)\]?:(\d{1,5})$/.exec(address) ?? [];
+  if (host === undefined || Number(port) < 1 || Number(port) > 65_535) {
+    throw new MirrorError(`'${address}' is no address of disks: expected unix:PATH, tls:HOST:PORT or tcp:HOST:PORT`);
+  }
+  return { kind: kind === 'tls' ? 'tls' : 'tcp', server: { type: 'inet', host, port, 'keep-alive': true } };
 }
 
 /** QEMU allows 31 characters. */

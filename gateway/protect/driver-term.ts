@@ -30,6 +30,7 @@ export class DriverTerm {
   readonly #sendsChanges: () => boolean;
   #number = 0;
   #leaseMs: number;
+  #isAttached = false;
   #aborted = 0;
 
   /** @param sendsChanges whether copies are of what has changed in memory */
@@ -42,6 +43,11 @@ export class DriverTerm {
   /** 0: none yet. */
   get number(): number {
     return this.#number;
+  }
+
+  /** It is in force, and its lease is ours to renew. */
+  get isAttached(): boolean {
+    return this.#isAttached;
   }
 
   /** That its gateway grants; 0: without end. Who began the term said how long. */
@@ -62,6 +68,8 @@ export class DriverTerm {
    */
   async attach(link: StandbyLink, qmp: QmpClient, onMet: () => void, stopped: Promise<never>): Promise<void> {
     const { gateway, leaseMs, disk } = this.#options;
+    this.#isAttached = false;
+    await this.#beHeard(link, onMet);
     const found = await gateway.attach();
     const isMine = this.#number === 0 || found.term === this.#number;
     this.#leaseMs = (await gateway.status()).leaseMs ?? leaseMs;
@@ -79,10 +87,23 @@ export class DriverTerm {
       onMet();
       if (disk === null || (await disk.resume(qmp, link, found.term))) {
         await this.#goOn(link, found, newest);
+        this.#isAttached = true;
         return;
       }
     }
     await this.#begin(link, qmp, found.term + 1, onMet, stopped);
+  }
+
+  /** The gateway may be away for longer than the standby takes for life: silence. */
+  async #beHeard(link: StandbyLink, onMet: () => void): Promise<void> {
+    if (this.#number === 0) return;
+    try {
+      await this.greet(link);
+      onMet();
+    } catch (error) {
+      // Whether the term is still ours is for the gateway to say.
+      if (!(error instanceof RequestError) || error.code === 'fenced') throw error;
+    }
   }
 
   /** @returns the checkpoint that the standby would go back to */
@@ -155,6 +176,7 @@ export class DriverTerm {
     this.#checkHeard(link);
     const { term, openEpoch } = await gateway.start({ holdFrom: 'first-seal', leaseMs });
     this.#number = term;
+    this.#isAttached = true;
     onMet();
     onEvent({ event: 'term', term, openEpoch, how: 'started' });
     if (disk === null) return;

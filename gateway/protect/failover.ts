@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { KnownAddress } from '../host/api.ts';
+import type { KnownReach } from '../host/api.ts';
 import { UNNOTICED_MS } from '../standstill.ts';
 import type { StoredImage } from './image-store.ts';
 import type { FailoverReport } from './standby-api.ts';
@@ -17,7 +17,7 @@ export interface LastHeard {
   /** How long its driver would go on without a word of ours, and its gateway without one of the driver; not null with `needsLease`. */
   readonly lease: StandbyLease['known'];
   /** Of the VM, as its gateway knew them. */
-  readonly addresses: readonly KnownAddress[];
+  readonly known: KnownReach;
 }
 
 /**
@@ -48,7 +48,7 @@ export async function failOver(
   });
   await Promise.all([loaded, fenced]);
   store.switching();
-  const switched = await ports.switch({ term, epoch }, last.addresses, image.mayBeSwitched);
+  const switched = await ports.switch({ term, epoch }, last.known, image.mayBeSwitched);
   const { term: newTerm, discardedFrames, releasedFrames } = switched;
   const switchedMs = since();
   if (parts.goesOnUnprotected) await ports.unprotect(newTerm);

@@ -3,13 +3,11 @@ import {
   fsync,
   fsyncSync,
   ftruncateSync,
+  lstatSync,
   mkdirSync,
   openSync,
-  readdirSync,
-  readSync,
   renameSync,
   rmSync,
-  statSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -17,15 +15,13 @@ import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
 import { syncFolder } from '../disk/file-io.ts';
 import { isDelta } from './delta-image.ts';
+import { troubleAt } from './folder-trouble.ts';
+import { imagePath, imagesIn, isWhole } from './image-name.ts';
 import type { RamBase } from './ram-base.ts';
 import type { Checkpoint } from './standby-api.ts';
 import { StandbyLease } from './standby-lease.ts';
 
-/** `TERM.EPOCH.BYTES.CRC.image`: a name that is there is a promise that all of it is. */
-const IMAGE_NAME = /^(\d+)\.(\d+)\.(\d+)\.([0-9a-f]{8})\.image$/;
-/** What an image is written to; its place is taken over from the image before the last, whose memory the kernel need not find again. */
 const SPARE = 'incoming';
-const READ_BYTES = 2 ** 20;
 
 /** An image that is not what its sender says; what was kept before is as it was. */
 export class TornImageError extends Error {
@@ -59,10 +55,14 @@ export class ImageStore {
   /** Of the machine that the images are of. */
   readonly lease: StandbyLease;
   readonly #folder: string;
+  /** What an image is written to; its place is taken over from the image before the last, whose memory the kernel need not find again. */
+  readonly #spare: string;
   readonly #syncs: boolean;
   readonly #ram: RamBase | null;
   #newest: StoredImage | null = null;
   #incoming: Incoming | null = null;
+  /** The image that could not be kept, until one has been, and why: its sender asks at its end. */
+  #lost: (Checkpoint & { readonly why: string }) | null = null;
   /** Memory is what the newest image says. */
   #isApplied = true;
   /** How often images were. */
@@ -72,33 +72,26 @@ export class ImageStore {
    * Opens the folder and finds what an earlier process left there; what is torn, or older than the newest, is removed.
    * @param syncs an image counts only when the storage has it; needed where the folder must survive a power failure
    * @param ram the memory that images change; null: each has all of it
-   * @throws Error where images of the other kind are there
+   * @throws Error where images of the other kind are there, or what comes cannot be written
    */
   constructor(folder: string, syncs = false, ram: RamBase | null = null) {
     this.#folder = folder;
+    this.#spare = join(folder, SPARE);
     this.#syncs = syncs;
     this.#ram = ram;
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     this.lease = new StandbyLease(folder, syncs);
-    const found = readdirSync(folder).flatMap((name) => {
-      const [, term, epoch, bytes, crc] = IMAGE_NAME.exec(name) ?? [];
-      const image = {
-        term: Number(term),
-        epoch: Number(epoch),
-        path: join(folder, name),
-        bytes: Number(bytes),
-        devices: null,
-        mayBeSwitched: false,
-      };
-      return crc === undefined ? [] : [{ image, crc: Number.parseInt(crc, 16) }];
-    });
-    found.sort((a, b) => b.image.term - a.image.term || b.image.epoch - a.image.epoch);
-    for (const [i, { image, crc }] of found.entries()) {
+    if (lstatSync(this.#spare, { throwIfNoEntry: false })?.isFile() === false) {
+      throw new Error(`${this.#spare} is there and is no file`);
+    }
+    for (const [i, found] of imagesIn(folder).entries()) {
+      const { term, epoch, path, bytes } = found;
       // Memory may be ahead of any but the last of them.
-      const isCandidate = this.#newest === null && (ram === null || i === 0) && isWhole(image, crc);
+      const isCandidate = this.#newest === null && (ram === null || i === 0) && isWhole(found);
+      const image = { term, epoch, path, bytes, devices: null, mayBeSwitched: false };
       const kept = isCandidate ? this.#recovered(image) : null;
       if (kept !== null) this.#newest = kept;
-      else rmSync(image.path, { force: true });
+      else rmSync(path, { force: true });
     }
     if (this.#newest === null) ram?.forget();
   }
@@ -117,21 +110,35 @@ export class ImageStore {
     return this.#incoming;
   }
 
-  /** An image begins; one that was on its way is thrown away. */
-  begin({ term, epoch }: Checkpoint): void {
-    this.abandon();
-    // Not truncated: writing over what is there costs half of what new pages cost.
-    const fd = openSync(join(this.#folder, SPARE), 'a+', 0o600);
-    closeSync(fd);
-    this.#incoming = { term, epoch, fd: openSync(join(this.#folder, SPARE), 'r+'), bytes: 0, crc: 0 };
+  /** Why the last image could not be kept; null: one has been since. */
+  get trouble(): string | null {
+    return this.#lost?.why ?? null;
   }
 
-  /** @param bytes the next ones of the image on its way; without one they are nobody's */
+  /** An image begins; one that was on its way is thrown away. Where it cannot be written `end` says so. */
+  begin({ term, epoch }: Checkpoint): void {
+    this.abandon();
+    try {
+      // Not truncated: writing over what is there costs half of what new pages cost.
+      const fd = openSync(this.#spare, 'a+', 0o600);
+      closeSync(fd);
+      this.#incoming = { term, epoch, fd: openSync(this.#spare, 'r+'), bytes: 0, crc: 0 };
+    } catch (error) {
+      this.#lose({ term, epoch }, troubleAt(this.#spare, error));
+    }
+  }
+
+  /** @param bytes the next ones of the image on its way; without one they are nobody's. Where they cannot be written `end` says so */
   write(bytes: Uint8Array): void {
     const incoming = this.#incoming;
     if (incoming === null) return;
-    for (let done = 0; done < bytes.length; ) {
-      done += writeSync(incoming.fd, bytes, done, bytes.length - done, incoming.bytes + done);
+    try {
+      for (let done = 0; done < bytes.length; ) {
+        done += writeSync(incoming.fd, bytes, done, bytes.length - done, incoming.bytes + done);
+      }
+    } catch (error) {
+      this.#lose(incoming, troubleAt(this.#spare, error));
+      return;
     }
     incoming.bytes += bytes.length;
     incoming.crc = crc32(bytes, incoming.crc);
@@ -139,13 +146,28 @@ export class ImageStore {
 
   /**
    * The image on its way is complete, if it is what its sender says: then it is the newest.
-   * @throws TornImageError
+   * @throws TornImageError; Error where the folder cannot keep it
    */
   async end({ term, epoch }: Checkpoint, bytes: number, crc: number): Promise<void> {
     const incoming = this.#incoming;
     if (incoming === null || incoming.term !== term || incoming.epoch !== epoch) {
-      throw new TornImageError(`no image of epoch ${epoch} in term ${term} is on its way`);
+      const isLost = incoming === null && this.#lost?.term === term && this.#lost.epoch === epoch;
+      throw new TornImageError(isLost ? this.#lost!.why : `no image of epoch ${epoch} in term ${term} is on its way`);
     }
+    try {
+      await this.#complete(incoming, bytes, crc);
+    } catch (error) {
+      if (error instanceof TornImageError) throw error;
+      // Another one may be on its way by now.
+      const why = troubleAt(this.#folder, error);
+      if (this.#incoming === incoming || this.#incoming === null) this.#lose(incoming, why);
+      throw new Error(why);
+    }
+  }
+
+  /** @throws as `end` */
+  async #complete(incoming: Incoming, bytes: number, crc: number): Promise<void> {
+    const { term, epoch } = incoming;
     if (incoming.bytes !== bytes || incoming.crc !== crc) {
       this.abandon();
       throw new TornImageError(
@@ -164,9 +186,9 @@ export class ImageStore {
     const devices = this.#checked();
     this.#incoming = null;
     closeSync(incoming.fd);
-    const path = join(this.#folder, `${term}.${epoch}.${bytes}.${crc.toString(16).padStart(8, '0')}.image`);
+    const path = imagePath(this.#folder, incoming, bytes, crc);
     const before = this.#newest;
-    renameSync(join(this.#folder, SPARE), path);
+    renameSync(this.#spare, path);
     if (this.#syncs) {
       const abandoned = this.#abandoned;
       await syncFolder(this.#folder);
@@ -176,8 +198,9 @@ export class ImageStore {
       }
     }
     this.#newest = { term, epoch, path, bytes, devices, mayBeSwitched: false };
+    this.#lost = null;
     this.#isApplied = this.#ram === null;
-    if (before !== null && before.path !== path) renameSync(before.path, join(this.#folder, SPARE));
+    if (before !== null && before.path !== path) renameSync(before.path, this.#spare);
     this.#apply();
     await this.#ram?.sync();
   }
@@ -241,7 +264,22 @@ export class ImageStore {
   /** The images stay. */
   close(): void {
     this.abandon();
-    rmSync(join(this.#folder, SPARE), { force: true });
+    this.#removeSpare();
+  }
+
+  /** The image on its way cannot be kept. What has been written of it gives its room back: the memory, or others there, may need it. */
+  #lose({ term, epoch }: Checkpoint, why: string): void {
+    this.abandon();
+    this.#removeSpare();
+    this.#lost = { term, epoch, why };
+  }
+
+  #removeSpare(): void {
+    try {
+      rmSync(this.#spare, { force: true });
+    } catch {
+      // Nobody needs that; and a folder that is read-only does not let it happen.
+    }
   }
 
   #apply(): void {
@@ -252,12 +290,11 @@ export class ImageStore {
 
   /** @returns where its devices are @throws TornImageError where the image on its way is not one of this folder's kind, or cannot follow */
   #checked(): StoredImage['devices'] {
-    const spare = join(this.#folder, SPARE);
     try {
       // It changes memory as it is at the newest.
       this.#apply();
-      if (this.#ram !== null) return this.#ram.check(spare, this.#newest);
-      if (isDelta(spare)) throw new TornImageError('the image is of changes, and here is kept all of memory');
+      if (this.#ram !== null) return this.#ram.check(this.#spare, this.#newest);
+      if (isDelta(this.#spare)) throw new TornImageError('the image is of changes, and here is kept all of memory');
       return null;
     } catch (error) {
       this.abandon();
@@ -284,19 +321,5 @@ export class ImageStore {
     } finally {
       closeSync(fd);
     }
-  }
-}
-
-function isWhole({ path, bytes }: StoredImage, crc: number): boolean {
-  if (statSync(path).size !== bytes) return false;
-  const fd = openSync(path, 'r');
-  try {
-    const piece = Buffer.alloc(READ_BYTES);
-    let sum = 0;
-    for (let read = readSync(fd, piece); read > 0; read = readSync(fd, piece))
-      sum = crc32(piece.subarray(0, read), sum);
-    return sum === crc;
-  } finally {
-    closeSync(fd);
   }
 }

@@ -1,6 +1,6 @@
-import type { KnownAddress } from '../host/api.ts';
+import type { KnownReach } from '../host/api.ts';
 import type { HostClient } from '../host/client.ts';
-import { RequestError } from '../host/protocol.ts';
+import { RequestError, RPC } from '../host/protocol.ts';
 import { parsePortSpec } from '../port/spec.ts';
 import type { Checkpoint } from './standby-api.ts';
 
@@ -11,15 +11,17 @@ export interface PortSwitch {
    * must be known to be dead, or their gateway's lease must have run out.
    */
   readonly fences: boolean;
+  /** The network leads here, or may: a switch was made, or was asked for and nobody knows what became of it. */
+  readonly mayBeMade: boolean;
   /**
    * From now on the VM is here, as of the checkpoint; what it sent later and was held is discarded. The network is told.
-   * @param addresses by which the VM was last known to be reached
+   * @param known how the VM was last known to be reached
    * @param mayBeSwitched it may have been switched before, for a machine that has not run since: whoever did it did not hear
    * @throws RequestError where the gateway refuses, as it does if another term is in force; HostClientError without an answer
    */
   switch(
     checkpoint: Checkpoint,
-    addresses: readonly KnownAddress[],
+    known: KnownReach,
     mayBeSwitched: boolean,
   ): Promise<{
     readonly term: number;
@@ -35,12 +37,15 @@ export function failoverAt(host: HostClient, vm: string, inside: string): PortSw
   const asked = new AskedSwitch();
   return {
     fences: true,
+    get mayBeMade() {
+      return asked.mayBeMade;
+    },
     async switch({ term, epoch }, _, mayBeSwitched) {
-      const isAgain = mayBeSwitched || asked.mayBeMade(term, epoch);
+      const isAgain = mayBeSwitched || asked.isUnknown(term, epoch);
       const begun = isAgain ? await termSince(host, vm, term, inside) : null;
       const params = { vm, term: begun ?? term, epoch, inside };
       const switched = await asked.ask({ term, epoch }, () => host.call('vm.failover', params));
-      asked.isKnown();
+      asked.isMade();
       return switched;
     },
     unprotect: (term) => unprotect(host, vm, term),
@@ -55,29 +60,38 @@ export function takeoverAt(host: HostClient, vm: string, leaseMs: () => number |
   const asked = new AskedSwitch();
   return {
     fences: false,
-    async switch({ term, epoch }, addresses, mayBeSwitched) {
+    get mayBeMade() {
+      return asked.mayBeMade;
+    },
+    async switch({ term, epoch }, known, mayBeSwitched) {
       const had = leaseMs();
       const lease = had === null || had === 0 ? {} : { leaseMs: had };
-      const isAgain = mayBeSwitched || asked.mayBeMade(term, epoch);
+      const isAgain = mayBeSwitched || asked.isUnknown(term, epoch);
       const before = isAgain ? await termSince(host, vm, term, null) : null;
       const begun = await asked.ask({ term, epoch }, () =>
         before === null
           ? host.call('replication.takeover', { vm, term, epoch, ...lease })
           : host.call('vm.rollback', { vm, term: before, epoch }),
       );
-      await host.call('vm.announce', { vm, term: begun.term, addresses });
-      asked.isKnown();
+      await announce(host, { vm, term: begun.term }, known);
+      asked.isMade();
       return { term: begun.term, discardedFrames: 0, releasedFrames: 0 };
     },
     unprotect: (term) => unprotect(host, vm, term),
   };
 }
 
-/** A switch that was asked for and not answered: it may have been made, for a machine that has not run since. */
+/** What became of switches. One that was asked for and not answered may have been made, for a machine that has not run since. */
 class AskedSwitch {
   #asked: Checkpoint | null = null;
+  #isMade = false;
 
-  mayBeMade(term: number, epoch: number): boolean {
+  get mayBeMade(): boolean {
+    return this.#isMade || this.#asked !== null;
+  }
+
+  /** Whether one to this checkpoint was asked for and not answered. */
+  isUnknown(term: number, epoch: number): boolean {
     return this.#asked?.term === term && this.#asked.epoch === epoch;
   }
 
@@ -94,8 +108,9 @@ class AskedSwitch {
   }
 
   /** It has been made, and whoever asked knows: the machine may run from now on. */
-  isKnown(): void {
+  isMade(): void {
     this.#asked = null;
+    this.#isMade = true;
   }
 }
 
@@ -115,6 +130,23 @@ async function termSince(host: HostClient, vm: string, term: number, inside: str
     .split(/\s+/)
     .map((spec) => parsePortSpec(spec).arg);
   return wanted.length === names.length && wanted.every((name) => names.includes(name)) ? now.term : null;
+}
+
+/** A gateway that is too old for memberships is told of the addresses alone. */
+async function announce(
+  host: HostClient,
+  of: { readonly vm: string; readonly term: number },
+  { addresses, memberships }: KnownReach,
+): Promise<void> {
+  if (memberships !== undefined) {
+    try {
+      await host.call('vm.announce', { ...of, addresses, memberships });
+      return;
+    } catch (error) {
+      if (!(error instanceof RequestError) || error.rpcCode !== RPC.invalidParams) throw error;
+    }
+  }
+  await host.call('vm.announce', { ...of, addresses });
 }
 
 async function unprotect(host: HostClient, vm: string, term: number): Promise<void> {

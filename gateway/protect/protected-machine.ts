@@ -10,6 +10,8 @@ export class ProtectedMachine {
   readonly #onClosed: () => void;
   #qmp: QmpClient | null = null;
   #isEnding = false;
+  /** By `suspend`. */
+  #isSuspended = false;
 
   /** @param prepare what is done with each new connection before it counts @param onClosed a connection has ended */
   constructor(path: string, prepare: (qmp: QmpClient) => Promise<void>, onClosed: () => void) {
@@ -49,6 +51,21 @@ export class ProtectedMachine {
       qmp.close();
       throw error;
     }
+  }
+
+  /** Pauses a machine that runs, until `resume`. */
+  async suspend(): Promise<void> {
+    if (this.isClosed) return;
+    const { status } = await this.qmp.execute<{ readonly status: string }>('query-status');
+    if (status !== 'running') return;
+    await this.qmp.execute('stop');
+    this.#isSuspended = true;
+  }
+
+  async resume(): Promise<void> {
+    if (!this.#isSuspended) return;
+    await this.qmp.execute('cont');
+    this.#isSuspended = false;
   }
 
   /** Rejects when the connection that there is now ends. */

@@ -1,4 +1,4 @@
-import { knownAddress } from '../host/api.ts';
+import { knownAddress, knownMemberships } from '../host/api.ts';
 import { invalidParams, parseLine, RequestError, type RequestId, RPC } from '../host/protocol.ts';
 import {
   boolean,
@@ -41,8 +41,11 @@ export const STANDBY_PARAMS = {
   }),
   /** The driver and its machine live. */
   'protect.ping': object({ term }),
-  /** Where the VM is reached, for a gateway that takes over without having heard it. Replaces what was said before. */
-  'protect.addresses': object({ term, addresses: list(knownAddress, 1024) }),
+  /**
+   * Where the VM is reached, and which multicast groups it has joined: for a gateway that takes over without having heard it. Replaces
+   * what was said before.
+   */
+  'protect.addresses': object({ term, addresses: list(knownAddress, 1024), memberships: optional(knownMemberships) }),
   /** No image is of use any more: output that it does not contain has been or will be passed. */
   'protect.forget': object({ term }),
   /** The machine is gone. `isDeliberate`: it was told to end, and nobody need go on for it. */
@@ -106,6 +109,8 @@ export interface Checkpoint {
 export interface StandbyStatus {
   readonly vm: string;
   readonly state: StandbyState;
+  /** The VM is here, or may be: whoever has its machine elsewhere must not let that run. */
+  readonly hasGoneOn: boolean;
   /** The newest image that is complete. */
   readonly image: (Checkpoint & { readonly bytes: number }) | null;
   /** The image on its way. */
@@ -123,6 +128,8 @@ export interface StandbyStatus {
   readonly disks: readonly DiskSummary[];
   /** Images are of what has changed in memory; see delta-image.ts. Older standbys do not say. */
   readonly keepsChanges?: boolean;
+  /** `protect.addresses` may have them. Older standbys do not say, and hang up on what they do not know. */
+  readonly knowsMemberships?: boolean;
   /** What went wrong last, for people. */
   readonly trouble: string | null;
 }

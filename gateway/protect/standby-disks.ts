@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { DiskBarrier } from '../disk/disk-barrier.ts';
-import type { NbdTls } from '../disk/nbd-connection.ts';
 import { type NbdAddress, NbdServer } from '../disk/nbd-server.ts';
+import type { NbdTls } from '../disk/nbd-tls.ts';
 import { RequestError, RPC } from '../host/protocol.ts';
 import type { Checkpoint, DiskPlace, DiskSummary } from './standby-api.ts';
 
@@ -14,6 +14,14 @@ export interface StandbyDisk {
   readonly log: string;
   /** Needed where there is no image yet. */
   readonly sizeBytes?: number;
+}
+
+/** Nobody would reach the disks. */
+export class DiskListenError extends Error {
+  constructor(cause: Error) {
+    super(cause.message, { cause });
+    this.name = 'DiskListenError';
+  }
 }
 
 /** The disks of a VM at its standby: mirrors of the protected machine's, of the same checkpoint as the image of its memory. */
@@ -40,15 +48,21 @@ export class StandbyDisks {
 
   /**
    * Opens images and logs as an earlier process left them, and serves them.
-   * @throws DiskError, with the disk's name; RangeError where the address needs TLS; Error where it cannot listen
+   * @throws DiskError; RangeError where the address needs TLS; DiskListenError where it cannot listen
    */
   static async open(disks: readonly StandbyDisk[], address: NbdAddress, tls: NbdTls | null): Promise<StandbyDisks> {
     const barriers = new Map<string, DiskBarrier>();
     const exported = new Map<string, DiskBarrier>();
-    const server = new NbdServer({ address, disks: exported, ...(tls === null ? {} : { tls }) });
+    const server = new NbdServer({
+      ...{ address, disks: exported, hasSecretNames: true },
+      ...(tls === null ? {} : { tls }),
+    });
     try {
       for (const disk of disks) barriers.set(disk.name, await DiskBarrier.open(disk));
-      return new StandbyDisks(barriers, exported, server, addressText(await server.listen(), tls !== null));
+      const listening = await server.listen().catch((error: Error) => {
+        throw new DiskListenError(error);
+      });
+      return new StandbyDisks(barriers, exported, server, addressText(listening, tls !== null));
     } catch (error) {
       for (const barrier of barriers.values()) await barrier.close();
       throw error;
@@ -69,6 +83,19 @@ export class StandbyDisks {
       const { image, state, term, committedEpoch, log, flushError } = disk.status;
       return { name, image, state, term, committedEpoch, isMirrored: disk.isMirror, logBytes: log.bytes, flushError };
     });
+  }
+
+  /** Disks whose images cannot be written now, and why; null: there are none. */
+  get trouble(): string | null {
+    const failing = this.status.filter(({ flushError }) => flushError !== null);
+    return failing.length === 0
+      ? null
+      : failing.map(({ name, flushError }) => `disk ${name}: its image cannot be written: ${flushError}`).join('; ');
+  }
+
+  /** @param onTurn called when a disk's image cannot be written any more, and when it can again; `why` is null then */
+  watchFlushes(onTurn: (name: string, why: string | null) => void): void {
+    for (const [name, disk] of this.#barriers) disk.watchFlushes((error) => onTurn(name, error?.message ?? null));
   }
 
   /** What is written from now on counts at once; whoever wrote before writes no more. @returns where the new copies go */

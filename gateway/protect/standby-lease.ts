@@ -1,6 +1,7 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { integer, object, type Problem, type TypeOf } from '../host/schema.ts';
+import { troubleAt } from './folder-trouble.ts';
 
 const NAME = 'lease';
 const MAX = Number.MAX_SAFE_INTEGER;
@@ -32,7 +33,7 @@ export class StandbyLease {
     return this.#known;
   }
 
-  /** What is wrong with what an earlier process left, until a driver has said it again; null: nothing. */
+  /** What is wrong with what an earlier process left, or could not be kept, until a driver has said it again; null: nothing. */
   get trouble(): string | null {
     return this.#trouble;
   }
@@ -51,11 +52,19 @@ export class StandbyLease {
       leaseMs: isEndless ? 0 : Math.max(before.leaseMs, leaseMs),
     };
     const text = JSON.stringify(now);
-    if (text === JSON.stringify(this.#known)) return;
-    writeFileSync(`${this.#path}.new`, text, { mode: 0o600, flush: this.#syncs });
-    renameSync(`${this.#path}.new`, this.#path);
+    if (text !== JSON.stringify(this.#known)) this.#write(text);
     this.#known = now;
     this.#trouble = null;
+  }
+
+  #write(text: string): void {
+    try {
+      writeFileSync(`${this.#path}.new`, text, { mode: 0o600, flush: this.#syncs });
+      renameSync(`${this.#path}.new`, this.#path);
+    } catch (error) {
+      this.#trouble = troubleAt(this.#path, error);
+      throw new Error(this.#trouble);
+    }
   }
 
   #read(): DriverLease | null {

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, rmSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StoredImage } from './image-store.ts';
@@ -21,6 +21,8 @@ export interface MachineOptions {
   readonly qmp: string;
   /** The file that it has to have as its memory, shared, and that is as an image says before it is loaded; null: images have all. */
   readonly ram: string | null;
+  /** Images that it has to open, as `load` has it; real paths. A machine that waits is asked as soon as it does. */
+  readonly disks: readonly string[];
   /** Started now, to wait; else when it is needed. */
   readonly isWarm: boolean;
 }
@@ -29,6 +31,8 @@ export interface MachineOptions {
 export class StandbyMachine {
   /** The machine has ended by itself. */
   onExit: ((why: string) => void) | null = null;
+  /** The machine that waits opens other disks: the VM can never go on with it. */
+  onUnfit: ((why: string) => void) | null = null;
   readonly #options: MachineOptions;
   #child: ChildProcess | null = null;
   #client: QmpClient | null = null;
@@ -36,8 +40,11 @@ export class StandbyMachine {
   #restart: NodeJS.Timeout | null = null;
   /** The image that the machine has loaded. */
   #loaded: string | null = null;
+  /** It has loaded one, or has begun to: it takes no other. */
+  #isUsed = false;
   #isRunning = false;
   #isStopped = false;
+  #occupied: string | null = null;
   /** Nobody uses what a machine of ours would. */
   #isVacant = false;
 
@@ -57,21 +64,31 @@ export class StandbyMachine {
     return this.#options.qmp;
   }
 
+  /** What is there instead, and may be the VM; null: nothing that was seen. */
+  get occupied(): string | null {
+    return this.#occupied;
+  }
+
   /** Of its process; null: there is none. */
   get pid(): number | null {
     return this.#child?.pid ?? null;
   }
 
   /**
-   * The machine, still paused, becomes what the image says. It does so once: a failover that failed after that is tried with it as it is.
+   * The machine, still paused, becomes what the image says. It does so once: a failover that failed after that is tried with it as it is, or
+   * with another machine where there is a newer image.
    * @param path of a complete image
    * @param disks images that the machine has to have as its disks, and takes as they are now; real paths
    * @param devices where in the image they are, and its memory is as it has to be; null: the image has all
    * @throws Error with QEMU's own words where it cannot
    */
   async load(path: string, disks: readonly string[], devices: StoredImage['devices'] = null): Promise<void> {
-    const qmp = await this.#started();
+    let qmp = await this.#started();
     if (this.#loaded === path) return;
+    if (this.#isUsed) {
+      await this.#end();
+      qmp = await this.#started();
+    }
     if (!existsSync(path)) throw new Error(`${path} is no more: a machine that has loaded it was let run`);
     await checkDisks(qmp, disks);
     await this.#checkRam(qmp);
@@ -93,6 +110,7 @@ export class StandbyMachine {
       });
     });
     loaded.catch(() => {});
+    this.#isUsed = true;
     await qmp.execute('migrate-incoming', { uri: `exec:${readingCommand(path, devices)}` });
     await loaded;
     this.#loaded = path;
@@ -133,6 +151,19 @@ export class StandbyMachine {
     rmSync(this.#options.qmp, { force: true });
   }
 
+  /** A machine that waits is no more. */
+  async #end(): Promise<void> {
+    const child = this.#child;
+    this.#client?.close();
+    this.#client = null;
+    this.#child = null;
+    this.#loaded = null;
+    if (child === null) return;
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGKILL');
+    await ended;
+  }
+
   /** @throws Error */
   async #started(): Promise<QmpClient> {
     if (this.#client !== null) return this.#client;
@@ -148,18 +179,26 @@ export class StandbyMachine {
 
   async #start(): Promise<QmpClient> {
     const [program, ...parameters] = this.#options.command;
-    await endStale(this.#options.qmp);
+    try {
+      await endStale(this.#options.qmp);
+      this.#occupied = null;
+    } catch (error) {
+      if (error instanceof OccupiedError) this.#occupied = error.message;
+      throw error;
+    }
     if (this.#isStopped) throw new Error('told to end before the machine was started');
     const all = [...parameters, '-incoming', 'defer', '-S', '-qmp', `unix:${this.#options.qmp},server=on,wait=off`];
     const child = spawn(program!, all, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
     this.#child = child;
+    this.#isUsed = false;
     let said = '';
     child.stderr!.setEncoding('utf8').on('data', (text: string) => {
       said = (said + text).slice(-KEPT_OUTPUT);
     });
     let end: string | null = null;
     const ended = (why: string) => {
-      if (end !== null) return;
+      // One that was ended for another one is no loss.
+      if (end !== null || this.#child !== child) return;
       end = said.trim() === '' ? why : said.trim();
       this.#child = null;
       this.#client = null;
@@ -176,11 +215,15 @@ export class StandbyMachine {
       try {
         const client = await QmpClient.connect(this.#options.qmp);
         await client.execute('migrate-set-capabilities', { capabilities: capabilities(this.#options.ram !== null) });
+        // The gateway tells the network, and QEMU knows only the addresses that its devices were made with. Old ones have no such parameter.
+        await client.execute('migrate-set-parameters', { 'announce-rounds': 0 }).catch(() => {});
         await this.#checkRam(client);
+        if (this.#options.isWarm) await checkDisks(client, this.#options.disks);
         this.#client = client;
         return client;
       } catch (error) {
-        if (error instanceof RamError) child.kill('SIGKILL');
+        if (error instanceof RamError || error instanceof DisksError) child.kill('SIGKILL');
+        if (error instanceof DisksError) this.onUnfit?.(error.message);
         const isEarly = error instanceof QmpError && error.code === 'unreachable' && performance.now() < deadline;
         if (!isEarly) throw error;
       }
@@ -205,19 +248,32 @@ function readingCommand(path: string, devices: StoredImage['devices']): string {
   return devices === null ? `exec cat ${file}` : `tail -c +${devices.start + 1} ${file} | head -c ${devices.bytes}`;
 }
 
-/** @throws Error where the machine does not open what it would have to go on with */
+/** The machine opens other disks than the VM's. */
+class DisksError extends Error {}
+
+/** @throws DisksError where the machine does not open what it would have to go on with */
 async function checkDisks(qmp: QmpClient, disks: readonly string[]): Promise<void> {
   if (disks.length === 0) return;
   const nodes = await qmp.execute<readonly { readonly file: string }[]>('query-named-block-nodes', { flat: true });
   const opened = await Promise.all(nodes.map(({ file }) => realpath(file).catch(() => file)));
   for (const disk of disks) {
     if (!opened.includes(disk))
-      throw new Error(`the machine here does not open ${disk}, the VM's disk: ${opened.join(', ')}`);
+      throw new DisksError(`the machine here does not open ${disk}, the VM's disk: ${opened.join(', ')}`);
   }
 }
 
+/** A machine is there that may be the VM. */
+class OccupiedError extends Error {}
+
 /** What a machine says of itself that waits for an image. */
 const UNUSED: readonly string[] = ['inmigrate', 'prelaunch'];
+
+/** A machine that serves somebody else may not answer either. */
+function isNobodyThere(error: unknown): boolean {
+  if (!(error instanceof QmpError) || error.code !== 'unreachable') return false;
+  const { code = '' } = error.cause as NodeJS.ErrnoException;
+  return ['ENOENT', 'ECONNREFUSED', 'ENOTSOCK'].includes(code);
+}
 
 /**
  * Ends a machine that a standby left waiting when it was killed.
@@ -228,13 +284,17 @@ async function endStale(path: string): Promise<void> {
   try {
     qmp = await QmpClient.connect(path);
   } catch (error) {
-    if (!(error instanceof QmpError) || error.code !== 'unreachable') throw error;
+    if (!isNobodyThere(error)) throw error;
+    // QEMU would take the place of a file, too.
+    if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === false) {
+      throw new Error(`${path} is there and is no socket`);
+    }
     rmSync(path, { force: true });
     return;
   }
   try {
     const { status } = await qmp.execute<{ readonly status: string }>('query-status');
-    if (!UNUSED.includes(status)) throw new Error(`a machine is ${status} at ${path}: it may be the VM`);
+    if (!UNUSED.includes(status)) throw new OccupiedError(`a machine is ${status} at ${path}: it may be the VM`);
     await qmp.execute('quit').catch(() => {});
     await qmp.closed;
   } finally {

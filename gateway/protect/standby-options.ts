@@ -21,12 +21,14 @@ export interface StandbyOptions {
 }
 
 /** Where the VM goes on. */
-export type Machine = Pick<StandbyMachine, 'state' | 'pid' | 'qmp' | 'onExit' | 'load' | 'run' | 'stop'>;
+export type Machine = Pick<StandbyMachine, 'state' | 'occupied' | 'pid' | 'qmp' | 'onExit' | 'load' | 'run' | 'stop'>;
 
 export type StandbyEvent =
   | { readonly event: 'driver'; readonly is: 'there' | 'away' | 'replaced'; readonly term?: number }
   | ({ readonly event: 'image'; readonly bytes: number } & Checkpoint)
   | { readonly event: 'state'; readonly state: StandbyState; readonly why: string }
+  /** Committed writes cannot be brought into a disk's image; `why` is null when they can again. The log keeps them meanwhile. */
+  | { readonly event: 'disk'; readonly name: string; readonly why: string | null }
   /** The machine here has ended. `wasVm`: the VM was on it. */
   | { readonly event: 'machine'; readonly why: string; readonly wasVm: boolean }
   | ({ readonly event: 'failover' } & FailoverReport);

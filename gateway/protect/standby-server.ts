@@ -1,5 +1,5 @@
-import { rmSync } from 'node:fs';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
+import { listenPrivately } from '../disk/listen.ts';
 import { LineReader } from '../host/line-reader.ts';
 import { encodeError, encodeResult, RequestError, RPC } from '../host/protocol.ts';
 import type { Standby } from './standby.ts';
@@ -7,9 +7,8 @@ import { decodeStandbyRequest, type StandbyRequest } from './standby-api.ts';
 import type { Driver } from './standby-options.ts';
 import { type OpenTls, openTls, type StandbyTls } from './standby-tls.ts';
 
-const MAX_LINE_BYTES = 65_536;
-/** Only the owner may connect to a unix socket. */
-const OTHERS_MASK = 0o177;
+/** Of `protect.addresses`, with as many addresses and memberships as there can be. */
+const MAX_LINE_BYTES = 2 ** 19;
 
 /** A unix socket's path, a TCP address, or one for clients with certificates. */
 export type ListenAddress =
@@ -29,22 +28,16 @@ export class StandbyServer {
     this.#server = createServer({ noDelay: true }, (socket) => this.#admit(socket));
   }
 
-  /** Takes a unix socket's path also from a standby that was killed. @throws Error where another one answers, or nothing can listen */
+  /**
+   * Takes a unix socket's path also from a standby that was killed.
+   * @throws Error where another process answers, something else than a socket stands there, or nothing can listen
+   */
   async listen(address: ListenAddress): Promise<void> {
     if ('tls' in address) {
       this.#tls = await openTls(address.tls, (socket) => this.#admit(socket));
       return;
     }
-    if ('path' in address) await removeStale(address.path);
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      const mask = process.umask(OTHERS_MASK);
-      try {
-        this.#server.listen(address, resolve);
-      } finally {
-        process.umask(mask);
-      }
-    });
+    await listenPrivately(this.#server, address);
   }
 
   /** For clients with certificates; null: there is none. */
@@ -140,7 +133,7 @@ class StandbySession implements Driver {
         standby.ping(this);
         return {};
       case 'protect.addresses':
-        standby.know(this, params.addresses);
+        standby.know(this, params);
         return {};
       case 'protect.forget':
         standby.forget(this);
@@ -192,17 +185,4 @@ class StandbySession implements Driver {
 function refusalOf(error: unknown): RequestError {
   if (error instanceof RequestError) return error;
   return new RequestError(RPC.state, 'failed', (error as Error).message);
-}
-
-async function removeStale(path: string): Promise<void> {
-  const isAlive = await new Promise<boolean>((resolve) => {
-    const probe = connect(path);
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once('error', () => resolve(false));
-  });
-  if (isAlive) throw new Error(`another standby answers at ${path}`);
-  rmSync(path, { force: true });
 }

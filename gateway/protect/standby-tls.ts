@@ -1,12 +1,9 @@
 import type { Socket } from 'node:net';
 import type { TlsFiles } from '../host/tls-files.ts';
 import { TlsListener } from '../host/tls-listener.ts';
-import { LiveClock } from '../live-clock.ts';
+import { toldTo } from '../host/told.ts';
 import type { WatchTimes } from '../live-rules/watched-files.ts';
-import { LimitedLog } from '../log-limit.ts';
 
-/** A driver that is refused tries again and again: it is told of once in this time. */
-const REFUSED_NS = 60e9;
 const TICK_MS = 1000;
 
 export interface StandbyTls {
@@ -35,11 +32,7 @@ export interface OpenTls {
  */
 export async function openTls(options: StandbyTls, admit: (socket: Socket) => void): Promise<OpenTls> {
   const { host, port, files, tell, watchTimes } = options;
-  const write = (fields: { readonly client?: string }, message: string) =>
-    tell(fields.client === undefined ? message : `${message} (${fields.client})`);
-  const log = { debug: write, info: write, warn: write, error: write };
-  const clock = new LiveClock();
-  const refusals = new LimitedLog(log, clock, 1, REFUSED_NS);
+  const { log, refusals, clock } = toldTo(tell);
   const ticker = setInterval(() => refusals.tick(), TICK_MS).unref();
   try {
     const clients = new Map(options.clients.map((name) => [name, true] as const));

@@ -1,4 +1,4 @@
-import type { KnownAddress } from '../host/api.ts';
+import type { KnownReach } from '../host/api.ts';
 import { RequestError, RPC } from '../host/protocol.ts';
 import { failOver, needsLease } from './failover.ts';
 import { TornImageError } from './image-store.ts';
@@ -28,14 +28,18 @@ export class Standby {
   #heardAt: number | null = null;
   /** An earlier process may have been heard until then. */
   readonly #startedAt = performance.now();
+  /** An earlier process may have switched the network, and let a machine run. */
+  readonly #wasSwitched: boolean;
   #images = 0;
-  #addresses: readonly KnownAddress[] = [];
+  #known: KnownReach = { addresses: [] };
   #failover: Promise<FailoverReport> | null = null;
 
   constructor(options: StandbyOptions) {
     this.#options = options;
     this.#state = options.store.newest === null ? 'waiting' : 'ready';
+    this.#wasSwitched = options.store.newest?.mayBeSwitched === true;
     options.machine.onExit = (why) => this.#machineEnded(why);
+    options.disks?.watchFlushes((name, why) => options.onEvent({ event: 'disk', name, why }));
     const { silenceMs } = options;
     this.#ticker = silenceMs === 0 ? null : setInterval(() => this.#lookForSilence(), silenceMs / LOOKS);
     this.#ticker?.unref();
@@ -46,6 +50,7 @@ export class Standby {
     return {
       vm,
       state: this.#state,
+      hasGoneOn: this.#hasGoneOn,
       image: store.newest === null ? null : { ...checkpointOf(store.newest), bytes: store.newest.bytes },
       incoming: store.incoming === null ? null : { ...checkpointOf(store.incoming), bytes: store.incoming.bytes },
       images: this.#images,
@@ -56,17 +61,24 @@ export class Standby {
       qmp: machine.qmp,
       disks: this.#options.disks?.status ?? [],
       keepsChanges: store.keepsChanges,
-      trouble: this.#trouble ?? store.lease.trouble,
+      knowsMemberships: true,
+      trouble: wordsOf([this.#trouble ?? store.trouble ?? store.lease.trouble, this.#options.disks?.trouble ?? null]),
     };
   }
 
-  /** @throws RequestError: `fenced` where the VM has gone on here, `stale-term` for a driver whose term is over */
+  /**
+   * @throws RequestError: `fenced` where the VM has gone on here, `failing-over` where that is not decided, `occupied` where it may be on the
+   * machine here already, `stale-term` for a driver whose term is over
+   */
   hello(driver: Driver, params: StandbyParams<'protect.hello'>): StandbyResults['protect.hello'] {
-    const { vm, store, disks, onEvent } = this.#options;
+    const { vm, store, disks, machine, onEvent } = this.#options;
     if (params.vm !== vm) throw refused('unknown-vm', `this is the standby of '${vm}', not of '${params.vm}'`);
     if (this.#hasGoneOn) {
       throw refused('fenced', `the VM goes on here since its machine was taken for dead: ${this.#state}`);
     }
+    // It would be protected at itself, and its disks be written to by two.
+    if (machine.occupied !== null) throw refused('occupied', `${machine.occupied}; it cannot be protected here`);
+    if (this.#state === 'failing-over') throw refused('failing-over', 'the VM is about to go on here');
     const imageTerm = store.newest?.term ?? params.term;
     if (params.term < imageTerm) {
       throw refused('stale-term', `term ${params.term} is over: there is an image of term ${imageTerm}`);
@@ -84,6 +96,9 @@ export class Standby {
     }
     this.#driver = driver;
     this.#heard();
+    // Its machine lives, and nothing leads to one here. An image may have its name although what came behind that failed.
+    if (this.#state === 'failed' || this.#state === 'waiting')
+      this.#become(newest === null ? 'waiting' : 'ready', 'protected again');
     onEvent({ event: 'driver', is: 'there', term: params.term });
     const kept = store.keepsChanges ? { keepsChanges: true } : {};
     return { newest: newest === null ? null : checkpointOf(newest), disks: disks?.names ?? [], ...kept };
@@ -93,9 +108,9 @@ export class Standby {
     this.#check(driver);
   }
 
-  know(driver: Driver, addresses: readonly KnownAddress[]): void {
+  know(driver: Driver, known: KnownReach): void {
     this.#check(driver);
-    this.#addresses = addresses;
+    this.#known = known;
   }
 
   forget(driver: Driver): void {
@@ -178,10 +193,12 @@ export class Standby {
 
   /**
    * Nobody need go on here: the VM is protected elsewhere, or not any more. A driver that comes anew is welcome.
-   * @throws RequestError `active` where the VM has gone on here
+   * @throws RequestError `active` where the VM has gone on here, or is about to
    */
   standDown(why: string): void {
-    if (this.#hasGoneOn) throw refused('active', `the VM goes on here: ${this.#state}`);
+    if (this.#hasGoneOn || this.#state === 'failing-over') {
+      throw refused('active', `the VM goes on here: ${this.#state}`);
+    }
     const driver = this.#driver;
     driver?.hangUp();
     if (driver !== null) this.left(driver);
@@ -234,7 +251,7 @@ export class Standby {
     try {
       // Where nobody was heard that is no silence, but the lease may last as long.
       const heardAt = this.#heardAt ?? this.#startedAt;
-      const last = { isDead, heardAt, lease, addresses: this.#addresses };
+      const last = { isDead, heardAt, lease, known: this.#known };
       const report = await failOver(this.#options, image, last, why);
       this.#become('active', why);
       onEvent({ event: 'failover', ...report });
@@ -249,9 +266,9 @@ export class Standby {
     this.#become('waiting', why);
   }
 
-  /** Or was about to. */
   get #hasGoneOn(): boolean {
-    return this.#state === 'failing-over' || this.#state === 'active' || this.#state === 'failed';
+    const wasTried = this.#state === 'failed' && this.#wasSwitched;
+    return this.#state === 'active' || this.#options.ports.mayBeMade || wasTried;
   }
 
   #settle(): void {
@@ -319,6 +336,12 @@ export class Standby {
 
 function checkpointOf({ term, epoch }: Checkpoint): Checkpoint {
   return { term, epoch };
+}
+
+/** @returns what of this is wrong; null: nothing */
+function wordsOf(troubles: readonly (string | null)[]): string | null {
+  const told = troubles.filter((one) => one !== null);
+  return told.length === 0 ? null : told.join('; ');
 }
 
 function refused(code: string, message: string): RequestError {

@@ -363,13 +363,20 @@ test(
       makeCertificates(folder);
       const file = (name: string) => join(folder, `${name}.pem`);
       const tls = ['--tls-cert', file('server-cert'), '--tls-key', file('server-key'), '--tls-ca', file('ca-cert')];
-      await started({ standbyFlags: ['--silence', '60s', '--disk-listen', 'tls:127.0.0.1:4700', ...tls] });
+      await started({
+        standbyFlags: ['--silence', '60s', '--disk-listen', 'tls:127.0.0.1:4700', '--client', 'localhost', ...tls],
+      });
       const flags = ['--disk', VM_DISK.name, '--interval', `${PACE.intervalMs}ms`];
       const without = scene.protectByCommand(...flags);
       await without.says('which needs certificates: --disk-tls');
       await without.kill();
       const driver = scene.protectByCommand(...flags, '--disk-tls', folder);
       await committed(driver, 1);
+      // Another authority and all that it has signed, in the same files.
+      makeCertificates(folder);
+      const mirrored = () => driver.events.filter(({ event, is }) => event === 'disks' && is === 'mirrored').length;
+      await scene.askStandby((link) => link.call('forget', {}, PATIENCE_MS));
+      await until(() => mirrored() > 1, 'a mirror by the new certificates', PATIENCE_MS);
       const client = await recording('one');
       await moreRecords(client);
       const told = client.last;

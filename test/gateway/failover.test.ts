@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { FailoverScene } from '../support/failover-scene.ts';
+import { igmpFrame } from '../support/group-frames.ts';
 import { arpFrame, NETWORK_MAC, ndFrame, VM_IP4, VM_IP6 } from '../support/neighbour-frames.ts';
 import { answerOf } from '../support/rig.ts';
 import { runs, SEED } from '../support/runs.ts';
@@ -191,6 +192,19 @@ describe('announcements', () => {
     scene.sendBytes(from(), arpFrame({ operation: 2, senderIp: '10.0.0.12' }));
     expect(toB(1, 2)).toMatchObject({ announced: [VM_IP4, '10.0.0.11', VM_IP6], discardedFrames: 1 });
     expect(scene.came(scene.net)).toHaveLength(6);
+  });
+
+  test('tell of groups that the VM joined in frames that left, not of what was rolled back', () => {
+    scene.sendBytes(from(), arpFrame());
+    // Rule set 0 holds what is neither UDP nor ARP.
+    scene.sendBytes(from(), igmpFrame(0x16, '239.1.2.3'));
+    scene.vm.seal(1, 1);
+    scene.sendBytes(from(), igmpFrame(0x16, '239.9.9.9'));
+    scene.sendBytes(from(), igmpFrame(0x17, '239.1.2.3'));
+    expect(toB(1, 1)).toMatchObject({ announced: [VM_IP4], discardedFrames: 2 });
+    const { announcer, ownAddresses } = scene.vm.forwarder;
+    expect(ownAddresses.toAnnounce().memberships.map(({ group }) => group.join('.'))).toEqual(['239.1.2.3']);
+    expect(announcer.sentFrames).toBe(2);
   });
 
   test('are made of what a VM that was not replicated announced', () => {

@@ -244,7 +244,11 @@ describe('configured addresses', () => {
   });
 
   test('cannot be announced by a VM that has never said a word', () => {
-    expect(new OwnAddresses().toAnnounce([VM_IP4, VM_IP6])).toEqual({ addresses: [], unknown: [VM_IP4, VM_IP6] });
+    expect(new OwnAddresses().toAnnounce([VM_IP4, VM_IP6])).toEqual({
+      addresses: [],
+      memberships: [],
+      unknown: [VM_IP4, VM_IP6],
+    });
   });
 });
 

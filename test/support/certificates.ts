@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { TlsFiles } from '../../gateway/host/tls-files.ts';
 
 /**
  * Makes an authority, and a server and a client that it knows, as files in a folder, under the names that libnbd and QEMU look for:
@@ -22,9 +23,9 @@ export function makeCertificates(folder: string): void {
 }
 
 /** @returns what a server is given */
-export function serverTls(folder: string): { key: string; cert: string; ca: string } {
-  const read = (name: string) => readFileSync(join(folder, name), 'utf8');
-  return { key: read('server-key.pem'), cert: read('server-cert.pem'), ca: read('ca-cert.pem') };
+export function serverTls(folder: string): TlsFiles {
+  const path = (name: string) => join(folder, name);
+  return { key: path('server-key.pem'), cert: path('server-cert.pem'), ca: path('ca-cert.pem'), crl: null };
 }
 
 export interface Issued {

@@ -1,4 +1,4 @@
-import type { KnownAddress } from '../../gateway/host/api.ts';
+import type { KnownReach } from '../../gateway/host/api.ts';
 import { VmClient } from '../../gateway/host/vm-client.ts';
 import { CheckpointDriver } from '../../gateway/protect/checkpoint-driver.ts';
 import type { DiskSide } from '../../gateway/protect/disk-side.ts';
@@ -21,6 +21,7 @@ const PATIENCE_MS = 30_000;
 /** A standby's machine of which nothing is asked. */
 export const IDLE_MACHINE: Machine = {
   state: 'warm',
+  occupied: null,
   pid: 1234,
   qmp: '/nowhere',
   onExit: null,
@@ -90,9 +91,9 @@ class ToldStandby extends Standby {
     this.#rig.pings++;
   }
 
-  override know(driver: Driver, addresses: readonly KnownAddress[]): void {
-    super.know(driver, addresses);
-    this.#rig.known = addresses;
+  override know(driver: Driver, known: KnownReach): void {
+    super.know(driver, known);
+    this.#rig.known = known;
   }
 
   override forget(driver: Driver): void {
@@ -133,7 +134,7 @@ export class DriverRig {
   pings = 0;
   /** As the driver introduced itself last. */
   met: StandbyParams<'protect.hello'> | null = null;
-  known: readonly KnownAddress[] | null = null;
+  known: KnownReach | null = null;
   /** Images that the driver gave up. */
   abandoned = 0;
   store!: ImageStore;
@@ -175,6 +176,7 @@ export class DriverRig {
       machine: IDLE_MACHINE,
       ports: {
         fences: true,
+        mayBeMade: false,
         switch: async ({ term }) => {
           if (this.isSwitchRefused) throw new Error('the gateway refuses');
           return { term: term + 1, discardedFrames: 0, releasedFrames: 0 };

@@ -10,8 +10,17 @@ export const withoutTshark = spawnSync('tshark', ['--version']).status === 0 ? n
 export async function tsharkFields<Name extends string>(
   path: string,
   names: readonly Name[],
+  flags: readonly string[] = [],
 ): Promise<Record<Name, string>[]> {
-  const { stdout } = await run('tshark', ['-n', '-r', path, '-T', 'fields', ...names.flatMap((name) => ['-e', name])]);
+  const { stdout } = await run('tshark', [
+    '-n',
+    '-r',
+    path,
+    ...flags,
+    '-T',
+    'fields',
+    ...names.flatMap((name) => ['-e', name]),
+  ]);
   const lines = stdout === '' ? [] : stdout.replace(/\n$/, '').split('\n');
   return lines.map((line) => {
     const cells = line.split('\t');

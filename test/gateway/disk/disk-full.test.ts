@@ -7,21 +7,10 @@ import { DiskBarrier } from '../../../gateway/disk/disk-barrier.ts';
 import { Image } from '../../../gateway/disk/image.ts';
 import { until } from '../../support/netns.ts';
 import { folder } from './folders.ts';
+import { grow, small } from './small-folder.ts';
 
 const MIB = 2 ** 20;
 const mounted: string[] = [];
-
-/** @returns a folder that is a file system of this size, null where this process may not mount one */
-function small(bytes: number): string | null {
-  const where = folder();
-  if (spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'holdfast-test', where]).status !== 0) return null;
-  mounted.push(where);
-  return where;
-}
-
-function grow(where: string, bytes: number): void {
-  expect(spawnSync('mount', ['-o', `remount,size=${bytes}`, where]).status).toBe(0);
-}
 
 let where: string | null = null;
 

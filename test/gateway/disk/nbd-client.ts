@@ -1,4 +1,5 @@
 import { connect, type NetConnectOpts, type Socket } from 'node:net';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { ByteQueue } from '../../../gateway/disk/byte-queue.ts';
 import { COMMAND, COMMAND_FLAG, HANDSHAKE_FLAG, MAGIC, OPTION, REPLY } from '../../../gateway/disk/nbd-protocol.ts';
 
@@ -10,26 +11,41 @@ export interface OptionReply {
 
 /** A client that sends exactly what it is told. */
 export class RawClient {
-  readonly socket: Socket;
+  socket: Socket;
   readonly #closed: Promise<void>;
+  #isOver: () => void = () => {};
   readonly #received = new ByteQueue();
   #wake: () => void = () => {};
   #isClosed = false;
 
   constructor(where: NetConnectOpts) {
-    this.socket = connect(where);
-    this.socket.on('data', (chunk) => {
+    this.#closed = new Promise((resolve) => {
+      this.#isOver = resolve;
+    });
+    this.socket = this.#heard(connect(where));
+  }
+
+  #heard(socket: Socket): Socket {
+    socket.on('data', (chunk) => {
       this.#received.push(chunk);
       this.#wake();
     });
-    this.socket.on('error', () => {});
-    this.#closed = new Promise((resolve) => {
-      this.socket.on('close', () => {
-        this.#isClosed = true;
-        this.#wake();
-        resolve();
-      });
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      this.#isClosed = true;
+      this.#wake();
+      this.#isOver();
     });
+    return socket;
+  }
+
+  /** What follows is TLS. Whether the server likes our certificate shows when it is asked something. */
+  async startTls(options: ConnectionOptions): Promise<void> {
+    this.sendOption(OPTION.startTls);
+    const [{ type }] = (await this.replies()) as [OptionReply];
+    if (type !== REPLY.ack) throw new Error(`no TLS: ${type}`);
+    this.socket.removeAllListeners('data');
+    this.socket = this.#heard(connectTls({ ...options, socket: this.socket }));
   }
 
   /** Resolves when the server has hung up. */

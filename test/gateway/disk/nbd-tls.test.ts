@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { beforeEach, expect, it } from 'vitest';
 import { OPTION, REPLY } from '../../../gateway/disk/nbd-protocol.ts';
 import { NbdServer } from '../../../gateway/disk/nbd-server.ts';
+import { NbdTls } from '../../../gateway/disk/nbd-tls.ts';
 import { makeCertificates, serverTls } from '../../support/certificates.ts';
 import { until } from '../../support/netns.ts';
 import { withoutPrograms } from '../../support/programs.ts';
@@ -24,7 +25,8 @@ async function serveWithTls(): Promise<{ server: NbdServer; host: string; port: 
   const certificates = folder();
   makeCertificates(certificates);
   const address = { host: '127.0.0.1', port: 0 };
-  const server = new NbdServer({ address, disks: new Map([['disk', disk]]), tls: serverTls(certificates) });
+  const tls = await NbdTls.open({ files: serverTls(certificates), clients: null, tell: () => {} });
+  const server = new NbdServer({ address, disks: new Map([['disk', disk]]), tls });
   const { port } = (await server.listen()) as { port: number };
   return { server, host: '127.0.0.1', port, certificates };
 }

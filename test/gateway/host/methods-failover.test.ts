@@ -8,6 +8,7 @@ import { parsePortSpec } from '../../../gateway/port/spec.ts';
 import type { Vm } from '../../../gateway/vm.ts';
 import { LiveMemoryPort } from '../../support/failover-scene.ts';
 import { SLOT_BYTES } from '../../support/frames.ts';
+import { igmpRecords, mldFrame, RECORD } from '../../support/group-frames.ts';
 import { HOST_RULES, HostRig, refusalOf, until } from '../../support/host-rig.ts';
 import { arpFrame, NA, ndFrame, VM_IP4, VM_IP6, VM_MAC } from '../../support/neighbour-frames.ts';
 import { Scene } from '../../support/rig.ts';
@@ -173,6 +174,27 @@ describe('addresses for the gateway that takes over', () => {
     }
   });
 
+  test('come with the groups that the VM has joined, and are reported there as the VM would', async () => {
+    say(arpFrame(), igmpRecords([[RECORD.toInclude, '239.1.2.3', ['192.0.2.1']]]), mldFrame(131, 'ff15::123'));
+    const known = await host.vm('vm0').addresses();
+    const where = { mac: VM_MAC, tags: [], pair: 0 };
+    expect(known.memberships).toEqual([
+      { group: '239.1.2.3', ip: VM_IP4, ...where, version: 3, sources: ['192.0.2.1'] },
+      { group: 'ff15::123', ip: VM_IP6, ...where, version: 1, sources: [] },
+    ]);
+    const there = new Scene({}, generationOf(HOST_RULES));
+    const other = await new HostRig(there).listen();
+    try {
+      const vm = other.client().vm('vm0');
+      await vm.takeOver({ term: 4, epoch: 7 });
+      expect(await vm.announce(known)).toEqual({ announced: [VM_IP4], unannounced: [] });
+      expect(there.rig.net.take()).toHaveLength(3);
+      expect(await vm.addresses()).toEqual(known);
+    } finally {
+      await other.close();
+    }
+  });
+
   test('do not replace what the VM said here', async () => {
     say(arpFrame());
     await host.vm('vm0').start();
@@ -196,6 +218,26 @@ describe('addresses for the gateway that takes over', () => {
   ])('are refused all together where %s is wrong', async (field, more) => {
     await host.vm('vm0').start();
     const params = { vm: 'vm0', term: 1, addresses: [known(), known(more)] };
+    expect(await refusalOf(host, 'vm.announce', params)).toMatchObject({ rpcCode: -32602, field });
+    expect(await host.vm('vm0').addresses()).toEqual({ addresses: [] });
+  });
+
+  test.each([
+    ['memberships[0].group', { group: '10.0.0.1' }],
+    ['memberships[0].group', { group: 'all' }],
+    ['memberships[0].ip', { ip: VM_IP6 }],
+    ['memberships[0].ip', { ip: '224.0.0.1' }],
+    ['memberships[0].mac', { mac: '02:00' }],
+    ['memberships[0].pair', { pair: 1 }],
+    ['memberships[0].version', { group: 'ff15::1', ip: VM_IP6, version: 3 }],
+    ['memberships[0].version', { version: 0 }],
+    ['memberships[0].sources[1]', { sources: ['192.0.2.1', 'x'] }],
+    ['memberships[0].sources', { sources: [VM_IP6] }],
+    ['memberships[0].sources', { sources: Array(9).fill('192.0.2.1') }],
+  ])('are refused where %s is wrong', async (field, more) => {
+    await host.vm('vm0').start();
+    const joined = { group: '239.1.2.3', ip: VM_IP4, mac: VM_MAC, tags: [], pair: 0, version: 3, sources: [], ...more };
+    const params = { vm: 'vm0', term: 1, addresses: [known()], memberships: [joined] };
     expect(await refusalOf(host, 'vm.announce', params)).toMatchObject({ rpcCode: -32602, field });
     expect(await host.vm('vm0').addresses()).toEqual({ addresses: [] });
   });

@@ -50,7 +50,12 @@ async function startStandby(keepsChanges: boolean, Kind: typeof Standby = Standb
     store,
     disks: null,
     machine: IDLE_MACHINE,
-    ports: { fences: true, switch: () => Promise.reject(new Error('not here')), unprotect: async () => {} },
+    ports: {
+      fences: true,
+      mayBeMade: false,
+      switch: () => Promise.reject(new Error('not here')),
+      unprotect: async () => {},
+    },
     goesOnUnprotected: false,
     silenceMs: 0,
     fence: null,

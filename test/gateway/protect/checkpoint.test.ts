@@ -93,6 +93,21 @@ it('a copy that fails is thrown away, its epoch moves on, and the machine runs',
   expect(rig.told('state').map(({ state }) => state)).toEqual(['degraded', 'protected']);
 });
 
+it('a copy that fails when the standby has hung up is not laid at the machine', async () => {
+  rig.protect();
+  await rig.commits(1);
+  rig.machine.copyMs = 5 * SOON_MS;
+  rig.machine.failsCopies = 1;
+  await rig.until(() => rig.machine.failsCopies === 0, 'the copy');
+  rig.proxy.down();
+  await rig.until(() => rig.driver!.status.state === 'degraded', 'the driver to notice');
+  rig.proxy.up();
+  await rig.commits(1);
+  const told = [...rig.told('state'), ...rig.told('aborted')].map(({ why }) => why);
+  expect(told).toContain('the standby hung up');
+  expect(told.filter((why) => why.includes('migration'))).toEqual([]);
+});
+
 it('copies that fail again and again are made less and less often, until one succeeds', async () => {
   rig.machine.failsCopies = 4;
   rig.protect();

@@ -4,6 +4,7 @@ import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, expect, it, onTestFinished, vi } from 'vitest';
 import { RequestError, RPC } from '../../../gateway/host/protocol.ts';
 import { MirrorError } from '../../../gateway/protect/disk-side.ts';
+import type { StandbyState } from '../../../gateway/protect/standby-api.ts';
 import { StandbyLink } from '../../../gateway/protect/standby-link.ts';
 import { DriverRig } from '../../support/driver-rig.ts';
 import { temporaryFolder } from '../../support/run-cli.ts';
@@ -382,16 +383,77 @@ it('where the standby says only when it is met that the VM has gone on there, th
   expect(rig.machine.status).toBe('paused');
 });
 
-it.each(['active', 'failing-over', 'failed'] as const)(
-  'a driver that finds its standby %s asks its gateway for nothing, and pauses the machine',
+/** Whoever asks the standby how it is hears this from now on. */
+function standbyIs(state: StandbyState, hasGoneOn: boolean): void {
+  Object.defineProperty(rig.standby, 'status', { configurable: true, get: () => ({ state, hasGoneOn }) });
+}
+
+it.each(['active', 'failed'] as const)(
+  'a driver that finds that its VM has gone on at the standby, which is %s, asks its gateway for nothing, and pauses the machine',
   async (found) => {
-    Object.defineProperty(rig.standby, 'status', { get: () => ({ state: found }) });
+    standbyIs(found, true);
     rig.protect();
     expect(await rig.outcome).toBe('fenced');
     expect(rig.machine.status).toBe('paused');
     expect([rig.asked, rig.told('term')]).toEqual([0, []]);
   },
 );
+
+it.each([
+  ['has done so', 'active'],
+  ['could not', 'failed'],
+] as const)(
+  'a driver whose standby is about to go on asks its gateway for nothing, and pauses the machine until the standby %s',
+  async (_, decided) => {
+    standbyIs('failing-over', false);
+    rig.protect();
+    await rig.until(() => state() === 'degraded' && rig.machine.status === 'paused', 'the driver to notice');
+    expect(rig.driver!.status.trouble).toBe('the VM is about to go on at its standby');
+    await sleep(QUIET_MS);
+    expect([rig.asked, rig.told('term'), rig.machine.status]).toEqual([0, [], 'paused']);
+    standbyIs(decided, decided === 'active');
+    if (decided === 'failed') return rig.commits(2);
+    expect(await rig.outcome).toBe('fenced');
+    expect(rig.machine.status).toBe('paused');
+  },
+);
+
+it('a driver that finds its machine paused while the standby is about to go on leaves it so, until that is decided', async () => {
+  rig.machine.stop();
+  standbyIs('failing-over', false);
+  rig.protect();
+  await rig.until(() => state() === 'degraded', 'the driver to notice');
+  await sleep(QUIET_MS);
+  expect([rig.asked, rig.machine.status]).toEqual([0, 'paused']);
+  standbyIs('failed', false);
+  await rig.commits(1);
+});
+
+it('the standby is heard while the gateway is away, and the machine goes on unprotected', async () => {
+  rig.protect({ ...SHORT, gateway: rig.host.client({ timeoutMs: 300, firstBackoffMs: 5 }).vm('vm0') });
+  await rig.commits(1);
+  await rig.host.server.close();
+  await rig.until(() => state() === 'degraded', 'the driver to notice');
+  const from = rig.pings;
+  const sessions = rig.proxy.connections;
+  await rig.until(() => rig.proxy.connections > sessions, 'another session');
+  await rig.until(() => rig.pings >= from + 8, 'pings');
+  expect(rig.machine.status).toBe('running');
+  await rig.host.restart('boot-2');
+  await rig.commits(1);
+  expect(rig.told('term').map(({ term }) => term)).toEqual(rig.told('term').map(() => 1));
+});
+
+it('a standby that could not go on is protected at again, and so is one that was told to forget', async () => {
+  rig.protect();
+  await rig.commits(1);
+  rig.isSwitchRefused = true;
+  await expect(rig.standby.failover('told', true)).rejects.toThrow('the gateway refuses');
+  await rig.commits(2);
+  await rig.until(() => rig.standby.status.state === 'ready', 'protection');
+  rig.standby.standDown('it is protected elsewhere');
+  await rig.commits(2);
+});
 
 it.each([
   ['is killed', 'gone', 'gone'],

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
@@ -135,6 +135,44 @@ it('forgets what is of no use any more', async () => {
   expect(store.newest).toBeNull();
   store.close();
   expect(readdirSync(folder)).toEqual([]);
+});
+
+it.each([false, true])(
+  'an image that there is no room for is abandoned, and the next one is taken (synced: %s)',
+  async (syncs) => {
+    const folder = newFolder();
+    const store = new ImageStore(folder, syncs);
+    await put(store, 1, 1, 'whole');
+    // Written to, it is a full file system.
+    symlinkSync('/dev/full', join(folder, 'incoming'));
+    const why = `${folder}/incoming: ENOSPC: no space left on device, write`;
+    const refused = put(store, 1, 2, 'there is no room');
+    await expect(refused).rejects.toThrow(TornImageError);
+    await expect(refused).rejects.toThrow(why);
+    expect([store.trouble, store.incoming, newestText(store)]).toEqual([why, null, 'whole']);
+    expect(readdirSync(folder), 'what was written gives its room back').not.toContain('incoming');
+    store.abandon();
+    store.begin({ term: 1, epoch: 3 });
+    expect(store.trouble, 'until one is whole').toBe(why);
+    await expect(store.end({ term: 1, epoch: 2 }, 1, 1), 'of another image').rejects.toThrow('no image of epoch 2');
+    await put(store, 1, 3, 'there is room');
+    expect([store.trouble, newestText(store)]).toEqual([null, 'there is room']);
+  },
+);
+
+it('an image that cannot even be begun is refused at its end, and says why', async () => {
+  const folder = newFolder();
+  const store = new ImageStore(folder);
+  await put(store, 1, 1, 'whole');
+  mkdirSync(join(folder, 'incoming'));
+  const why = `EISDIR: illegal operation on a directory, open '${folder}/incoming'`;
+  await expect(put(store, 1, 2, 'cannot be begun')).rejects.toThrow(why);
+  expect([store.trouble, newestText(store)]).toEqual([why, 'whole']);
+  expect(() => new ImageStore(folder)).toThrow(`${folder}/incoming is there and is no file`);
+  store.close();
+  rmdirSync(join(folder, 'incoming'));
+  await put(store, 1, 3, 'can be');
+  expect([store.trouble, newestText(store)]).toEqual([null, 'can be']);
 });
 
 it('never has another newest image than the last complete one, in any order of things', async () => {

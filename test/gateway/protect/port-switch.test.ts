@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { PortStatus } from '../../../gateway/host/api.ts';
 import type { HostClient } from '../../../gateway/host/client.ts';
+import { RequestError, RPC } from '../../../gateway/host/protocol.ts';
 import { InsidePorts } from '../../../gateway/inside-ports.ts';
 import { memoryLink } from '../../../gateway/port/memory.ts';
 import { parsePortSpec } from '../../../gateway/port/spec.ts';
@@ -16,7 +17,8 @@ import { HOLD, PASS } from '../../support/scene.ts';
 import { generationOf } from '../../support/verdicts.ts';
 
 const LOST = { code: 'answer-lost' };
-const ADDRESSES = [{ ip: VM_IP4, mac: VM_MAC, tags: [], pair: 0, router: false, override: true }];
+const ADDRESSES = { addresses: [{ ip: VM_IP4, mac: VM_MAC, tags: [], pair: 0, router: false, override: true }] };
+const NOTHING = { addresses: [] };
 
 let scene: Scene;
 let rig: HostRig;
@@ -64,31 +66,48 @@ it("this host's gateway takes over with a lease, tells the network, and goes bac
   await expect(ports.switch({ term: 4, epoch: 7 }, ADDRESSES, false)).rejects.toMatchObject({ code: 'stale-term' });
 });
 
+it('the network is told of the groups that the VM has joined, except by a gateway that is too old for them', async () => {
+  const host = rig.client();
+  const where = { ip: VM_IP4, mac: VM_MAC, tags: [], pair: 0 };
+  const known = { ...ADDRESSES, memberships: [{ group: '239.1.2.3', ...where, version: 2, sources: [] }] };
+  await takeoverAt(host, 'vm0', () => null).switch({ term: 4, epoch: 7 }, known, false);
+  expect(scene.rig.net.take()).toHaveLength(2);
+  const asked: object[] = [];
+  const call = host.call.bind(host);
+  host.call = async (method, params) => {
+    if (method === 'vm.announce') asked.push(params);
+    if ('memberships' in params) throw new RequestError(RPC.invalidParams, 'invalid-params', 'there is no such field');
+    return call(method, params);
+  };
+  await takeoverAt(host, 'vm0', () => null).switch({ term: 4, epoch: 7 }, known, true);
+  expect(asked).toEqual([known, ADDRESSES].map((told) => ({ vm: 'vm0', term: 6, ...told })));
+});
+
 it('what is held leaves at once where the VM goes on unprotected', async () => {
   const ports = takeoverAt(rig.client(), 'vm0', () => null);
-  const { term } = await ports.switch({ term: 4, epoch: 7 }, [], false);
+  const { term } = await ports.switch({ term: 4, epoch: 7 }, NOTHING, false);
   scene.send(1, HOLD);
   await ports.unprotect(term);
   expect(scene.vm.epochs.state).toBe('off');
   expect(scene.left()).toEqual([1]);
   // What has left cannot be undone: whoever asks once more is told.
-  await expect(ports.switch({ term: 4, epoch: 7 }, [], true)).rejects.toMatchObject({ code: 'stale-term' });
+  await expect(ports.switch({ term: 4, epoch: 7 }, NOTHING, true)).rejects.toMatchObject({ code: 'stale-term' });
 });
 
 it('the gateway is told to go on behind the port of this host, and once more only where it is there since', async () => {
   const host = rig.client();
   await host.vm('vm0').start();
   const checkpoint = { term: 1, epoch: 0 };
-  expect(await failoverAt(host, 'vm0', 'tap1').switch(checkpoint, [], true)).toMatchObject({ term: 2 });
-  await expect(failoverAt(host, 'vm0', 'tap1').switch(checkpoint, [], false)).rejects.toMatchObject({
+  expect(await failoverAt(host, 'vm0', 'tap1').switch(checkpoint, NOTHING, true)).toMatchObject({ term: 2 });
+  await expect(failoverAt(host, 'vm0', 'tap1').switch(checkpoint, NOTHING, false)).rejects.toMatchObject({
     code: 'stale-term',
   });
   for (const elsewhere of ['tap2', 'tap1 tap2']) {
-    await expect(failoverAt(host, 'vm0', elsewhere).switch(checkpoint, [], true)).rejects.toMatchObject({
+    await expect(failoverAt(host, 'vm0', elsewhere).switch(checkpoint, NOTHING, true)).rejects.toMatchObject({
       code: 'stale-term',
     });
   }
-  expect(await failoverAt(host, 'vm0', ' tap1 ').switch(checkpoint, [], true)).toMatchObject({ term: 3 });
+  expect(await failoverAt(host, 'vm0', ' tap1 ').switch(checkpoint, NOTHING, true)).toMatchObject({ term: 3 });
   expect(inside.inForce.map(({ spec }) => spec.arg)).toEqual(['tap1']);
 });
 
@@ -98,12 +117,12 @@ it('a failover whose answer was lost is made once more by the one who asked for 
   const [first, other] = [failoverAt(host, 'vm0', 'tap1'), failoverAt(host, 'vm0', 'tap1')];
   const checkpoint = { term: 1, epoch: 0 };
   proxy.loseAnswerTo('vm.failover');
-  await expect(first.switch(checkpoint, [], false)).rejects.toMatchObject(LOST);
+  await expect(first.switch(checkpoint, NOTHING, false)).rejects.toMatchObject(LOST);
   const over = { code: 'stale-term' };
-  await expect(other.switch(checkpoint, [], false), 'who has not asked').rejects.toMatchObject(over);
-  await expect(first.switch({ term: 1, epoch: 1 }, [], false), 'another checkpoint').rejects.toMatchObject(over);
-  expect(await first.switch(checkpoint, [], false)).toMatchObject({ term: 3 });
-  await expect(first.switch(checkpoint, [], false), 'its machine has run').rejects.toMatchObject(over);
+  await expect(other.switch(checkpoint, NOTHING, false), 'who has not asked').rejects.toMatchObject(over);
+  await expect(first.switch({ term: 1, epoch: 1 }, NOTHING, false), 'another checkpoint').rejects.toMatchObject(over);
+  expect(await first.switch(checkpoint, NOTHING, false)).toMatchObject({ term: 3 });
+  await expect(first.switch(checkpoint, NOTHING, false), 'its machine has run').rejects.toMatchObject(over);
 });
 
 it('a takeover whose answer was lost is gone on with by the one who asked for it', async () => {
@@ -135,6 +154,6 @@ it('a takeover that was refused is not asked for as if it had been made', async 
   await host.vm('vm0').takeOver({ term: 8, epoch: 1 });
   const ports = takeoverAt(host, 'vm0', () => null);
   for (const _ of [1, 2]) {
-    await expect(ports.switch({ term: 4, epoch: 7 }, [], false)).rejects.toMatchObject({ code: 'stale-term' });
+    await expect(ports.switch({ term: 4, epoch: 7 }, NOTHING, false)).rejects.toMatchObject({ code: 'stale-term' });
   }
 });

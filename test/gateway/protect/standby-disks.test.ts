@@ -2,16 +2,18 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { OPTION, REPLY } from '../../../gateway/disk/nbd-protocol.ts';
 import { ImageStore } from '../../../gateway/protect/image-store.ts';
 import { Standby } from '../../../gateway/protect/standby.ts';
 import { STANDBY_PROTOCOL } from '../../../gateway/protect/standby-api.ts';
 import { StandbyDisks } from '../../../gateway/protect/standby-disks.ts';
 import { StandbyLink } from '../../../gateway/protect/standby-link.ts';
-import type { Machine } from '../../../gateway/protect/standby-options.ts';
+import type { Machine, StandbyEvent } from '../../../gateway/protect/standby-options.ts';
 import { StandbyServer } from '../../../gateway/protect/standby-server.ts';
 import { until } from '../../support/netns.ts';
 import { folder } from '../disk/folders.ts';
-import { attached, type RawClient } from '../disk/nbd-client.ts';
+import { attached, RawClient } from '../disk/nbd-client.ts';
+import { grow, small } from '../disk/small-folder.ts';
 
 const NAMES = ['d0', 'd1'] as const;
 const BYTES = 2 ** 20;
@@ -74,6 +76,18 @@ it('every disk goes back to the checkpoint that memory goes back to, committed o
   await Promise.all(clients.map((client) => client.closed));
 });
 
+it('nobody finds a disk but who was told its name', async () => {
+  const { disks: places } = await disks.copy();
+  const stranger = new RawClient({ path: join(where, 'nbd') });
+  await stranger.greet();
+  stranger.sendOption(OPTION.list);
+  const replies = await stranger.replies();
+  expect(replies.map(({ type, data }) => [type, data.toString()])).toEqual([[REPLY.policy, 'names are not told here']]);
+  for (const name of ['', ...NAMES]) expect((await stranger.go(name)).at(-1)!.type).toBe(REPLY.unknown);
+  expect((await stranger.go(places[1]!.export)).at(-1)!.type).toBe(REPLY.ack);
+  stranger.socket.destroy();
+});
+
 it('a standby that has given its disks away leaves its port to the next one', async () => {
   await disks.close();
   const open = async (name: string, port: number) => {
@@ -85,7 +99,7 @@ it('a standby that has given its disks away leaves its port to the next one', as
   const active = await open('d0', 0);
   const { address, disks: places } = await active.copy();
   const port = Number(address.split(':').at(-1));
-  await expect(open('d1', port)).rejects.toMatchObject({ code: 'EADDRINUSE' });
+  await expect(open('d1', port)).rejects.toMatchObject({ name: 'DiskListenError', cause: { code: 'EADDRINUSE' } });
   const mirror = await attached({ host: '127.0.0.1', port }, places[0]!.export);
   await active.start({ term: 1, epoch: 0 });
   await active.handOver({ term: 1, epoch: 0 });
@@ -167,7 +181,7 @@ it('a driver that comes anew finds what the newest image has committed, and what
 });
 
 /** A standby with these disks, and a driver's connection to it. */
-async function kept(machine: Machine, fence: () => Promise<void>) {
+async function kept(machine: Machine, fence: () => Promise<void>, onEvent: (event: StandbyEvent) => void = () => {}) {
   const standby = new Standby({
     vm: 'vm0',
     store: new ImageStore(join(where, 'images')),
@@ -175,13 +189,14 @@ async function kept(machine: Machine, fence: () => Promise<void>) {
     machine,
     ports: {
       fences: true,
+      mayBeMade: false,
       switch: async ({ term }) => ({ term: term + 1, discardedFrames: 0, releasedFrames: 0 }),
       unprotect: async () => {},
     },
     goesOnUnprotected: false,
     silenceMs: 0,
     fence,
-    onEvent: () => {},
+    onEvent,
   });
   const server = new StandbyServer(standby);
   const address = { path: join(where, 'standby') };
@@ -198,7 +213,7 @@ async function kept(machine: Machine, fence: () => Promise<void>) {
 it('a standby keeps an image only with its disks, and gives them away between fence and machine', async () => {
   const done: string[] = [];
   const machine: Machine = {
-    ...{ state: 'warm', pid: 1234, qmp: '/nowhere', onExit: null },
+    ...{ state: 'warm', occupied: null, pid: 1234, qmp: '/nowhere', onExit: null },
     async load(path, opens) {
       done.push(
         `loaded ${readFileSync(path, 'latin1')}`,
@@ -243,7 +258,7 @@ it('a standby keeps an image only with its disks, and gives them away between fe
 
 it('disks that are copied anew leave no way back, and a driver that goes on with them finds what the image has committed', async () => {
   const machine: Machine = {
-    ...{ state: 'warm', pid: 1234, qmp: '/nowhere', onExit: null },
+    ...{ state: 'warm', occupied: null, pid: 1234, qmp: '/nowhere', onExit: null },
     load: async () => {},
     run: async () => {},
     stop: async () => {},
@@ -266,4 +281,53 @@ it('disks that are copied anew leave no way back, and a driver that goes on with
   expect(standby.status.disks.map(({ committedEpoch }) => committedEpoch)).toEqual([1, 1]);
   await link.call('disk.copy', { term: 1 });
   expect(standby.status).toMatchObject({ state: 'waiting', image: null });
+});
+
+it('a standby says while an image cannot be written, and when it can again; checkpoints are kept meanwhile', async ({
+  skip,
+}) => {
+  const place = small(BYTES / 2);
+  skip(place === null, 'no right to mount file systems');
+  await disks.close();
+  disks = await StandbyDisks.open(
+    [{ name: 'd0', image: join(place!, 'd0'), log: join(where, 'full.redo'), sizeBytes: BYTES }],
+    ...([{ path: join(where, 'nbd') }, null] as const),
+  );
+  const events: StandbyEvent[] = [];
+  const machine: Machine = {
+    ...{ state: 'warm', occupied: null, pid: 1234, qmp: '/nowhere', onExit: null },
+    load: async () => {},
+    run: async () => {},
+    stop: async () => {},
+  };
+  const { standby, link } = await kept(
+    machine,
+    async () => {},
+    (event) => events.push(event),
+  );
+  const ofDisks = () => events.filter(({ event }) => event === 'disk');
+  await link.call('protect.hello', { vm: 'vm0', protocol: STANDBY_PROTOCOL, term: 1, patienceMs: 1000, leaseMs: 0 });
+  const { disks: places } = await link.call('disk.copy', { term: 1 });
+  const client = await attached({ path: join(where, 'nbd') }, places[0]!.export);
+  await link.call('disk.start', { term: 1, epoch: 0 });
+  const checkpoint = async (epoch: number) => {
+    await link.call('disk.seal', { term: 1, epoch });
+    const sender = link.begin({ term: 1, epoch });
+    sender.write(Buffer.from('memory'));
+    await sender.end(5000);
+  };
+  expect(await client.write(0, Buffer.alloc(BYTES, 'new'))).toBe(0);
+  await checkpoint(1);
+  await until(() => ofDisks().length === 1, 'the standby to say so');
+  expect(ofDisks()).toEqual([{ event: 'disk', name: 'd0', why: expect.stringContaining('ENOSPC') }]);
+  await checkpoint(2);
+  const trouble = expect.stringContaining('disk d0: its image cannot be written: ENOSPC');
+  expect(standby.status).toMatchObject({ state: 'ready', image: { epoch: 2 }, trouble });
+  await expect(standby.failover('told', true)).rejects.toThrow('ENOSPC');
+  grow(place!, 4 * BYTES);
+  await until(() => ofDisks().length === 2, 'the standby to say that it is over');
+  expect(ofDisks()[1]).toEqual({ event: 'disk', name: 'd0', why: null });
+  await standby.failover('told', true);
+  expect(standby.status.state).toBe('active');
+  expect(readFileSync(join(place!, 'd0')).equals(Buffer.alloc(BYTES, 'new'))).toBe(true);
 });

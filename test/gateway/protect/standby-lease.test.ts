@@ -1,5 +1,5 @@
 /** What a standby knows of the lease under which its VM runs, also after it was started anew. */
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { StandbyLease } from '../../../gateway/protect/standby-lease.ts';
 import { temporaryFolder } from '../../support/run-cli.ts';
@@ -64,3 +64,16 @@ it.each([
     expect([lease.known, lease.trouble]).toEqual([SAID, null]);
   },
 );
+
+it('what there is no room for is refused, and told, until it can be kept', () => {
+  const folder = newFolder();
+  const lease = new StandbyLease(folder, false);
+  lease.said(SAID);
+  symlinkSync('/dev/full', `${folder}/lease.new`);
+  const why = `${folder}/lease: ENOSPC: no space left on device, write`;
+  expect(() => lease.said({ ...SAID, term: 4 })).toThrow(why);
+  expect([lease.known, lease.trouble]).toEqual([SAID, why]);
+  rmSync(`${folder}/lease.new`);
+  lease.said({ ...SAID, term: 4 });
+  expect([lease.known?.term, lease.trouble]).toEqual([4, null]);
+});

@@ -69,6 +69,7 @@ beforeEach(async ({ skip }) => {
     store,
     machine: {
       state: 'warm',
+      occupied: null,
       pid: null,
       qmp: '/nowhere',
       onExit: null,
@@ -78,6 +79,7 @@ beforeEach(async ({ skip }) => {
     },
     ports: {
       fences: true,
+      mayBeMade: false,
       switch: async () => ({ term: 2, discardedFrames: 0, releasedFrames: 0 }),
       async unprotect() {},
     },

@@ -1,6 +1,7 @@
 import { closeSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { encodeDeltaHeader, PAGE_BYTES } from '../../../gateway/protect/delta-image.ts';
 import { ImageStore } from '../../../gateway/protect/image-store.ts';
@@ -27,6 +28,7 @@ let links: StandbyLink[];
 
 const machine: Machine = {
   state: 'warm',
+  occupied: null,
   pid: 1234,
   qmp: '/nowhere',
   onExit: null,
@@ -40,9 +42,14 @@ const machine: Machine = {
 };
 
 function portSwitch(fences: boolean): PortSwitch {
+  let mayBeMade = false;
   return {
     fences,
-    async switch({ term, epoch }, addresses) {
+    get mayBeMade() {
+      return mayBeMade;
+    },
+    async switch({ term, epoch }, { addresses }) {
+      mayBeMade = true;
       done.push(`switched ${term}.${epoch}, ${addresses.length} addresses`);
       return { term: term + 1, discardedFrames: 3, releasedFrames: 4 };
     },
@@ -208,7 +215,7 @@ it.each([
   await until(() => standby.status.state === 'active', 'the failover');
 });
 
-it('while the VM goes on here no driver is let in, nor when that has failed, and nobody tries again by himself', async () => {
+it('while the VM is about to go on here no driver is let in; where that failed its machine lives, and is protected again', async () => {
   let attempts = 0;
   let fail: (why: Error) => void = () => {};
   const fence = () => {
@@ -220,12 +227,48 @@ it('while the VM goes on here no driver is let in, nor when that has failed, and
   await open({ fence, silenceMs: 60 });
   await send(await driver(), 1, 1, 'one');
   const failed = standby.failover('told', false).catch((error: Error) => error.message);
-  await expect(driver()).rejects.toMatchObject({ code: 'fenced' });
+  await expect(driver()).rejects.toMatchObject({ code: 'failing-over' });
+  expect(() => standby.standDown('told')).toThrow('the VM goes on here');
   fail(new Error('no'));
   expect(await failed).toBe('no');
-  await expect(driver()).rejects.toMatchObject({ code: 'fenced' });
   await sleep(150);
-  expect(attempts).toBe(1);
+  expect([attempts, standby.status.state, standby.status.hasGoneOn], 'nobody tries again by himself').toEqual([
+    1,
+    'failed',
+    false,
+  ]);
+  standby.standDown('told');
+  expect(standby.status.state).toBe('waiting');
+  await send(await driver(), 1, 2, 'two');
+  expect(standby.status).toMatchObject({ state: 'ready', trouble: null });
+});
+
+it('a driver that comes where a failover has failed finds the image that there was', async () => {
+  const fence = () => Promise.reject(new Error('no'));
+  await open({ fence });
+  await send(await driver(), 1, 1, 'one');
+  await expect(standby.failover('told', false)).rejects.toThrow('no');
+  await driver();
+  expect(standby.status).toMatchObject({ state: 'ready', image: { epoch: 1 } });
+});
+
+it('an image that was named, and whose driver was told of no more than a failure, counts when a driver comes anew', async () => {
+  await open();
+  store.begin({ term: 1, epoch: 1 });
+  store.write(Buffer.from('one'));
+  await store.end({ term: 1, epoch: 1 }, 3, crc32('one'));
+  expect(standby.status.state).toBe('waiting');
+  await driver();
+  expect(standby.status.state).toBe('ready');
+});
+
+it('where the network may lead here no driver is let in, whatever has failed', async () => {
+  const ports: PortSwitch = { ...portSwitch(true), mayBeMade: true, switch: () => Promise.reject(new Error('lost')) };
+  await open({ ports: { ...ports, mayBeMade: false } });
+  await driver();
+  await open({ ports });
+  await expect(driver()).rejects.toMatchObject({ code: 'fenced' });
+  expect(() => standby.standDown('told')).toThrow('the VM goes on here');
 });
 
 it('a machine that ends when it is the VM has failed', async () => {
@@ -233,7 +276,8 @@ it('a machine that ends when it is the VM has failed', async () => {
   await send(await driver(), 1, 1, 'one');
   await standby.failover('told', true);
   machine.onExit!('the machine ended: SIGSEGV');
-  expect(standby.status).toMatchObject({ state: 'failed', trouble: 'the machine ended: SIGSEGV' });
+  expect(standby.status).toMatchObject({ state: 'failed', trouble: 'the machine ended: SIGSEGV', hasGoneOn: true });
+  await expect(driver()).rejects.toMatchObject({ code: 'fenced' });
 });
 
 it('an image that is not what its sender says is refused as torn, and what was half there goes with its driver', async () => {
@@ -431,6 +475,13 @@ it('a driver takes the place of the one before, which is heard no more', async (
   expect(readFileSync(store.newest!.path, 'latin1')).toBe('whole');
 });
 
+it('where the VM may be on the machine here already, it is not protected at itself', async () => {
+  const occupied = 'a machine is running at /run/vm0.qmp: it may be the VM';
+  await open({ machine: { ...machine, occupied } });
+  await expect(driver()).rejects.toMatchObject({ code: 'occupied', message: expect.stringContaining(occupied) });
+  expect(standby.status.state).toBe('waiting');
+});
+
 it('tells a driver whose VM went on here, or whose term is over, and a stranger', async () => {
   await open();
   await send(await driver(3), 3, 1, 'one');
@@ -450,7 +501,7 @@ it('hangs up on who sends no requests', async () => {
   for (const line of [
     'GET / HTTP/1.1\r\n\r\n',
     '{"method":"image.data","params":{"bytes":0}}\n',
-    `${'x'.repeat(70_000)}`,
+    `${'x'.repeat(600_000)}`,
   ]) {
     const socket = connect(address.path);
     let answer = '';
@@ -470,6 +521,9 @@ it('keeps its image until the machine runs, also one of changes', async () => {
   const asked: boolean[] = [];
   const ports: PortSwitch = {
     fences: true,
+    get mayBeMade() {
+      return asked.length > 0;
+    },
     async switch({ term }, _, mayBeSwitched) {
       // Also one that is killed before it hears that the network was switched.
       found.push(reopened());

@@ -42,7 +42,12 @@ it('a standby that is closed looks for no silence any more', async () => {
     store: new ImageStore(folder.path('images')),
     disks: null,
     machine: IDLE_MACHINE,
-    ports: { fences: true, switch: () => Promise.reject(new Error('not here')), unprotect: async () => {} },
+    ports: {
+      fences: true,
+      mayBeMade: false,
+      switch: () => Promise.reject(new Error('not here')),
+      unprotect: async () => {},
+    },
     goesOnUnprotected: false,
     silenceMs: 3_600_000,
     fence: null,
