@@ -4,6 +4,7 @@ import { parse } from '../classifier/parse.ts';
 import { Parsed } from '../classifier/parsed.ts';
 import { REASON, VERDICT } from '../classifier/verdict.ts';
 import { Announcer } from './announce.ts';
+import type { Clock } from './clock.ts';
 import { COUNT, type Counters } from './counters.ts';
 import { Egress } from './egress.ts';
 import type { Epochs } from './epoch.ts';
@@ -41,6 +42,7 @@ export interface ForwarderParts {
   readonly batchFrames: number;
   /** Released frames that one `pump` sends, or twice as many as have just been read where that is more. */
   readonly releaseFrames: number;
+  readonly clock: Clock;
 }
 
 /**
@@ -64,7 +66,7 @@ export class Forwarder {
   /** Called with each batch that leaves, after the port accepted its first `count` frames. Null: nobody listens. */
   onReleased: ((batch: FrameBatch, count: number) => void) | null = null;
   readonly holdTimes = new HoldTimes();
-  readonly ownAddresses = new OwnAddresses();
+  readonly ownAddresses: OwnAddresses;
   readonly announcer: Announcer;
 
   readonly #parts: ForwarderParts;
@@ -88,6 +90,7 @@ export class Forwarder {
     this.#passing = new FrameBatch(parts.pool.slab, parts.batchFrames);
     this.#released = new FrameBatch(parts.pool.slab, parts.batchFrames);
     this.#inside = parts.inside;
+    this.ownAddresses = new OwnAddresses(parts.clock);
     this.announcer = new Announcer(parts.outside);
     this.#outward = new Egress(parts.outside, parts.pool, this.ownAddresses);
     this.#inward = new Egress(parts.inside, parts.pool);

@@ -1,4 +1,5 @@
 import { ETHERTYPE, IP4, IP6, PROTO } from '../classifier/headers.ts';
+import type { Clock } from './clock.ts';
 import type { FrameBatch } from './frame-batch.ts';
 import { foldSum, onesSum } from './port/checksum.ts';
 import { isSame, placeOf, type Reach, tagsOf } from './reach.ts';
@@ -32,16 +33,36 @@ const MLD_VERSION: Readonly<Record<number, number>> = { [MLD.report1]: 1, [MLD.r
 /** RFC 791 §3.1: more fragments, and the offset. */
 const FRAGMENT = 0x3fff;
 const NOBODY: readonly Uint8Array[] = [];
+/** Records that are learned in such a time at the most: of the longest report alone they would keep all VMs waiting. */
+export const LEARNED = { records: 256, spanNs: 100e6 } as const;
+
+/** What the records of a report have in common. */
+interface Report {
+  readonly from: Omit<Membership, 'group' | 'sources'>;
+  /** How keys begin of what it reports, and of what it reported before it had an address. */
+  readonly key: string;
+  readonly keyBefore: string;
+}
 
 /**
  * Which groups were joined in frames that have left: switches know them by the port that the report came from. A report that was rolled
  * back was never made. A membership lasts until it is taken back: who is asked repeats it, and what is announced needlessly ends when the
- * network's querier asks next. Bounded; the one that was reported longest ago goes first.
+ * network's querier asks next. Bounded; the one that was reported longest ago goes first. So is the work: of more than may be learned at a
+ * time nothing is, until it is repeated.
  *
  * Allocates nothing for frames that are no reports.
  */
 export class Memberships {
   readonly #known = new Map<string, Membership>();
+  readonly #clock: Clock;
+  #sinceNs = Number.NEGATIVE_INFINITY;
+  /** Records that may be learned yet, of those since then. */
+  #records = 0;
+
+  /** @param clock asked for each report */
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
 
   /**
    * Frame `i` of the batch has left for the network.
@@ -92,59 +113,79 @@ export class Memberships {
     const version = (isIp4 ? IGMP_VERSION : MLD_VERSION)[type];
     const isLeave = type === (isIp4 ? IGMP.leave : MLD.done);
     if (version === undefined && !isLeave) return;
+    this.#keepTime();
+    if (!this.#mayLearn()) return;
     const start = batch.offset[i]!;
     const size = isIp4 ? 4 : 16;
     const ipAt = at + (isIp4 ? IP4.src : IP6.src);
     const ip = bytes.slice(ipAt, ipAt + size);
     const mac = bytes.slice(start + 6, start + 12);
     if ((mac[0]! & 1) !== 0 || !mayReport(ip)) return;
-    const reach = { pair: batch.pair[i]!, tags: tagsOf(view, start, at), mac, ip };
+    const from = { pair: batch.pair[i]!, tags: tagsOf(view, start, at), mac, ip, version: version ?? 0 };
+    const report = { from, key: reporterOf(from), keyBefore: reporterOf({ ...from, ip: new Uint8Array(size) }) };
     const end =
       at + (isIp4 ? view.getUint16(at + IP4.totalLength) : IP6.header + view.getUint16(at + IP6.payloadLength));
     if (type === (isIp4 ? IGMP.report3 : MLD.report2)) {
-      this.#learnRecords(batch, message, end, { ...reach, version: version! });
+      this.#learnRecords(batch, message, end, report);
       return;
     }
     if (!isIp4 && message + MLD.bytes > end) return;
     const groupAt = message + (isIp4 ? IGMP.group : MLD.group);
-    const group = bytes.slice(groupAt, groupAt + size);
-    this.#now({ ...reach, group, version: version ?? 0 }, isLeave ? null : NOBODY);
+    // RFC 3376 §7.3.2, RFC 3810 §8.3.2: what older messages mean.
+    const meaning = isLeave ? RECORD.toInclude : RECORD.isExclude;
+    this.#learnRecord(report, bytes.subarray(groupAt, groupAt + size), meaning, NOBODY, 0);
   }
 
-  /** As many of the records as are whole. */
-  #learnRecords(
-    { slab: { bytes, view } }: FrameBatch,
-    message: number,
-    end: number,
-    from: Omit<Membership, 'group' | 'sources'>,
-  ): void {
-    const size = from.ip.length;
+  /** As many of the records as are whole, and may be learned. */
+  #learnRecords({ slab: { bytes, view } }: FrameBatch, message: number, end: number, report: Report): void {
+    const size = report.from.ip.length;
+    const count = view.getUint16(message + RECORDS.count);
     let at = message + RECORDS.at;
-    for (let left = view.getUint16(message + RECORDS.count); left > 0; left--) {
+    for (let k = 0; k < count && (k === 0 || this.#mayLearn()); k++) {
       const sourcesAt = at + RECORDS.group + size;
       if (sourcesAt > end) return;
-      const count = view.getUint16(at + RECORDS.sources);
-      const next = sourcesAt + count * size + view.getUint8(at + RECORDS.aux) * RECORDS.word;
+      const sources = view.getUint16(at + RECORDS.sources);
+      const next = sourcesAt + sources * size + view.getUint8(at + RECORDS.aux) * RECORDS.word;
       if (next > end) return;
-      const group = bytes.slice(at + RECORDS.group, sourcesAt);
-      const sources = Array.from({ length: Math.min(count, MAX_SOURCES + 1) }, (_, k) =>
-        bytes.slice(sourcesAt + k * size, sourcesAt + (k + 1) * size),
-      );
-      const membership = { ...from, group };
-      const before = this.#known.get(keyOf(membership))?.sources ?? null;
-      this.#now(membership, wantedAfter(view.getUint8(at), before, sources));
+      const group = bytes.subarray(at + RECORDS.group, sourcesAt);
+      this.#learnRecord(report, group, view.getUint8(at), sendersAt(bytes, sourcesAt, sources, size), sources);
       at = next;
     }
   }
 
-  /** @param sources null: it is a member no more */
-  #now(one: Omit<Membership, 'sources'>, sources: readonly Uint8Array[] | null): void {
-    if (!isGroup(one.group)) return;
-    // It may have reported this before it had an address.
-    this.#known.delete(keyOf({ ...one, ip: new Uint8Array(one.ip.length) }));
-    const key = keyOf(one);
+  /** @param count of addresses in the record, of which `named` are senders' */
+  #learnRecord(
+    { from, key: by, keyBefore }: Report,
+    group: Uint8Array,
+    type: number,
+    named: readonly Uint8Array[],
+    count: number,
+  ): void {
+    if (!isGroup(group)) return;
+    const text = ` ${group}`;
+    const key = by + text;
+    const before = this.#known.get(key) ?? this.#known.get(keyBefore + text);
+    const wanted = wantedAfter(type, before?.sources ?? null, named, count);
+    this.#known.delete(keyBefore + text);
     this.#known.delete(key);
-    if (sources !== null) this.#add(key, { ...one, sources: sources.length > MAX_SOURCES ? NOBODY : sources });
+    if (wanted === null) return;
+    const sources = wanted.length > MAX_SOURCES ? NOBODY : wanted;
+    const isTheSame = before !== undefined && isSameReport(before, from) && isSameList(before.sources, sources);
+    this.#add(key, isTheSame ? before : { ...from, group: group.slice(), sources });
+  }
+
+  #keepTime(): void {
+    const nowNs = this.#clock.nowNs();
+    if (nowNs - this.#sinceNs < LEARNED.spanNs) return;
+    this.#sinceNs = nowNs;
+    this.#records = LEARNED.records;
+  }
+
+  /** @returns whether one record more may be learned; a report without any counts as one */
+  #mayLearn(): boolean {
+    if (this.#records === 0) return false;
+    this.#records--;
+    return true;
   }
 
   #add(key: string, one: Membership): void {
@@ -156,12 +197,14 @@ export class Memberships {
 /**
  * @param before whom it wanted to hear; empty: anybody, null: it was no member
  * @param named sources in the record
+ * @param count of what it names as sources, though it may be none
  * @returns the same as it is now. Whom it excludes is not kept: it gets what they send, and drops it
  */
 function wantedAfter(
   record: number,
   before: readonly Uint8Array[] | null,
   named: readonly Uint8Array[],
+  count: number,
 ): readonly Uint8Array[] | null {
   const isAny = before !== null && before.length === 0;
   switch (record) {
@@ -170,7 +213,8 @@ function wantedAfter(
       return NOBODY;
     case RECORD.isInclude:
     case RECORD.toInclude:
-      return named.length === 0 ? null : named;
+      if (named.length > 0) return named;
+      return count === 0 ? null : before;
     case RECORD.allow: {
       if (isAny) return before;
       const more = named.filter((source) => before?.every((one) => !isSame(one, source)) ?? true);
@@ -216,7 +260,22 @@ function mayReport(ip: Uint8Array): boolean {
 
 /** @returns whether it is an address of a group, of 4 or 16 bytes */
 export function isGroup(ip: Uint8Array): boolean {
-  return ip.length === 4 ? ip[0]! >> 4 === 0xe : ip[0]! === 0xff;
+  return isGroupOf(ip[0]!, ip.length);
+}
+
+/** @param first byte of an address of `size` bytes */
+function isGroupOf(first: number, size: number): boolean {
+  return size === 4 ? first >> 4 === 0xe : first === 0xff;
+}
+
+/** @returns those of the addresses that can send, as no group can; no more than show that they are too many */
+function sendersAt(bytes: Uint8Array, at: number, count: number, size: number): Uint8Array[] {
+  const senders: Uint8Array[] = [];
+  const end = at + count * size;
+  for (let one = at; one < end && senders.length <= MAX_SOURCES; one += size) {
+    if (!isGroupOf(bytes[one]!, size)) senders.push(bytes.slice(one, one + size));
+  }
+  return senders;
 }
 
 function isLinkLocal(ip: Uint8Array): boolean {
@@ -232,6 +291,19 @@ function speakerOf(one: Reach): string {
 }
 
 /** Two sources of reports, of which one may be somebody else's, are two. */
-function keyOf(one: Omit<Membership, 'sources' | 'version'>): string {
-  return `${speakerOf(one)} ${one.ip} ${one.group}`;
+function reporterOf(one: Reach & { readonly ip: Uint8Array }): string {
+  return `${speakerOf(one)} ${one.ip}`;
+}
+
+function keyOf(one: Membership): string {
+  return `${reporterOf(one)} ${one.group}`;
+}
+
+/** Of reports with one key. Priorities are no part of it. */
+function isSameReport(a: Report['from'], b: Report['from']): boolean {
+  return a.version === b.version && isSame(a.ip, b.ip) && a.tags.every((tag, k) => tag === b.tags[k]);
+}
+
+function isSameList(a: readonly Uint8Array[], b: readonly Uint8Array[]): boolean {
+  return a === b || (a.length === b.length && a.every((one, k) => isSame(one, b[k]!)));
 }

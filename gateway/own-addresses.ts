@@ -1,5 +1,6 @@
 import { ARP, ETH, ETHERTYPE, IP4, IP6, PROTO } from '../classifier/headers.ts';
 import { MAX_VLAN_TAGS } from '../classifier/parsed.ts';
+import type { Clock } from './clock.ts';
 import type { FrameBatch } from './frame-batch.ts';
 import { bytesOfIp, textOfIp } from './ip-bytes.ts';
 import { type Membership, Memberships } from './memberships.ts';
@@ -47,7 +48,7 @@ const HARDWARE_ETHERNET = 1;
  */
 export class OwnAddresses {
   readonly #known = new Map<string, OwnAddress>();
-  readonly #memberships = new Memberships();
+  readonly #memberships: Memberships;
   /** How the VM spoke last. */
   #last: Speaker | null = null;
   // What `#read` found, as places in the slab; -1: nothing.
@@ -56,6 +57,10 @@ export class OwnAddresses {
   #macAt = -1;
   #saysRouter = false;
   #overrides = false;
+
+  constructor(clock: Clock) {
+    this.#memberships = new Memberships(clock);
+  }
 
   get size(): number {
     return this.#known.size;

@@ -103,6 +103,7 @@ export function makeVmParts(inside: Port, outside: Port, generation: Generation,
     overflow,
     batchFrames,
     releaseFrames: options.releaseFrames ?? ALL_FRAMES,
+    clock,
   });
   return { clock, slab, epochs, txBuffer, outbound, inbound, counters, ruleCounters, forwarder, overflow };
 }

@@ -44,7 +44,7 @@ export async function protect(options: ProtectOptions): Promise<number> {
       return EXIT.ok;
     }
     const { name: vm, now } = found;
-    if (now === null) throw new Failure(`--vm: the gateway has no VM '${vm}'`);
+    if (now === null) throw new Failure(`the gateway has no VM '${vm}'`, EXIT.no);
     const driver = new CheckpointDriver({
       vm,
       qmp: options.qmp,

@@ -93,6 +93,8 @@ export async function runStandby(qemu: readonly string[], options: StandbyOption
     mustBeThere: true,
   });
   try {
+    // A driver that comes must not have the VM protected at itself.
+    await Promise.race([machine.looked, isOver]);
     await server.listen(address).catch((error: Error) => {
       throw new Error(`--listen ${options.listen}: ${error.message}`);
     });

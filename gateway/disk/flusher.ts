@@ -41,9 +41,9 @@ export class Flusher {
     return this.#layers.isFlushing || this.#layers.unflushed > 0;
   }
 
-  /** Something may have been committed. */
+  /** Something may have been committed, or a flush has failed: also where only the log could not be made shorter, it is tried again. */
   wake(): void {
-    if (this.#timer !== null || this.#isClosed || !this.hasWork) return;
+    if (this.#timer !== null || this.#isClosed || (!this.hasWork && this.#failure === null)) return;
     this.#timer = setTimeout(() => {
       this.#timer = null;
       // The next try says it again, and `status` shows it.
@@ -93,6 +93,8 @@ export class Flusher {
       this.#is(null);
     } catch (error) {
       this.#is(error as Error);
+      // Also where nobody waited for its time, but asked for it.
+      this.wake();
       throw error;
     }
   }

@@ -1,4 +1,7 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import type { Clock } from '../clock.ts';
+import { ConnectionRate } from '../host/connection-rate.ts';
+import { LiveClock } from '../live-clock.ts';
 import type { DiskBarrier } from './disk-barrier.ts';
 import { listenPrivately } from './listen.ts';
 import { NbdConnection } from './nbd-connection.ts';
@@ -25,6 +28,8 @@ export interface NbdServerOptions {
   readonly maxConnections?: number;
   /** From a connection to the choice of an export. Default: 10,000. */
   readonly handshakeMs?: number;
+  /** Of the rate at which connections are taken. Default: the machine's. */
+  readonly clock?: Clock;
 }
 
 /** @returns what a disk is called for its clients */
@@ -37,8 +42,10 @@ export class NbdServer {
   readonly #options: NbdServerOptions;
   readonly #server: Server;
   readonly #exports: Exports;
-  /** In the order of their coming. */
-  readonly #connections = new Set<NbdConnection>();
+  /** Where there is TLS between hosts: whoever is to be refused costs a handshake first. */
+  readonly #rate: ConnectionRate | null;
+  /** In the order of their coming, with where they are from. */
+  readonly #connections = new Map<NbdConnection, string>();
 
   /** @throws RangeError where others than processes of this host could connect without TLS */
   constructor(options: NbdServerOptions) {
@@ -47,6 +54,8 @@ export class NbdServer {
       throw new RangeError(`disks are served on ${address.host} only with TLS`);
     }
     this.#options = options;
+    const { clock = new LiveClock() } = options;
+    this.#rate = tls !== undefined && 'host' in address ? new ConnectionRate(clock) : null;
     const { disks, hasSecretNames = false } = options;
     this.#exports = {
       find: (name) => (hasSecretNames && name === '' ? null : findExport(disks, name)),
@@ -76,33 +85,42 @@ export class NbdServer {
   /** Hangs up on everybody. Disks stay open. */
   async close(): Promise<void> {
     const isClosed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
-    for (const connection of this.#connections) connection.hangUp();
+    for (const connection of this.#connections.keys()) connection.hangUp();
     await isClosed;
   }
 
   #accept(socket: Socket): void {
+    const { remoteAddress: from = '' } = socket;
+    if (this.#rate !== null && !this.#rate.admits(from)) {
+      socket.destroy();
+      return;
+    }
     if (this.#connections.size >= (this.#options.maxConnections ?? DEFAULT_CONNECTIONS) && !this.#makeRoom()) {
       socket.destroy();
       return;
     }
-    this.#connections.add(
-      new NbdConnection(socket, {
-        exports: this.#exports,
-        tls: this.#options.tls ?? null,
-        handshakeMs: this.#options.handshakeMs ?? DEFAULT_HANDSHAKE_MS,
-        onClose: (connection) => this.#connections.delete(connection),
-      }),
-    );
+    const connection = new NbdConnection(socket, {
+      exports: this.#exports,
+      tls: this.#options.tls ?? null,
+      handshakeMs: this.#options.handshakeMs ?? DEFAULT_HANDSHAKE_MS,
+      onClose: (closed) => this.#connections.delete(closed),
+    });
+    this.#connections.set(connection, from);
   }
 
-  /** Whoever has been there for the longest without a disk goes. */
+  /** Of those without a disk one goes: of the address that has the most of them, who has been there for the longest. */
   #makeRoom(): boolean {
-    for (const connection of this.#connections) {
+    const byAddress = new Map<string, NbdConnection[]>();
+    for (const [connection, from] of this.#connections) {
       if (connection.disk !== null) continue;
-      connection.hangUp();
-      return true;
+      const others = byAddress.get(from);
+      if (others === undefined) byAddress.set(from, [connection]);
+      else others.push(connection);
     }
-    return false;
+    let most: readonly NbdConnection[] = [];
+    for (const ofOne of byAddress.values()) if (ofOne.length > most.length) most = ofOne;
+    most[0]?.hangUp();
+    return most.length > 0;
   }
 }
 

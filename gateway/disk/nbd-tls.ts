@@ -5,7 +5,10 @@ import { TLS_SETTINGS, whyRefused } from '../host/client-certificate.ts';
 import { readTlsFiles, type TlsFiles, type TlsMaterial, tlsSources } from '../host/tls-files.ts';
 import { type Told, toldTo } from '../host/told.ts';
 import { WatchedFiles } from '../live-rules/watched-files.ts';
+import { GroupSync } from './group-sync.ts';
 
+/** For so long a client waits for files that do not answer, on a file system that has gone for one. */
+const LOOK_MS = 1000;
 const ANYBODY = ['anybody'];
 
 export interface NbdTlsOptions {
@@ -24,7 +27,9 @@ export class NbdTls {
   /** How the files were when they were last read. */
   #print: string;
   /** One after another: nobody is let in by files that were there before those that somebody else reads. */
-  #looking: Promise<void> = Promise.resolve();
+  readonly #looks = new GroupSync(() => this.#look());
+  /** The files do not answer: nobody waits for them until they do. */
+  #isStuck = false;
 
   /** @throws TlsFilesError where a file cannot be used, or they do not belong together */
   static async open(options: NbdTlsOptions): Promise<NbdTls> {
@@ -45,8 +50,7 @@ export class NbdTls {
    * @returns what is said in it; null: whoever it is gets nothing, and is to be hung up on
    */
   async start(raw: Socket): Promise<TLSSocket | null> {
-    this.#looking = this.#looking.then(() => this.#look());
-    await this.#looking;
+    await this.#looked();
     this.#told.refusals.tick();
     if (raw.destroyed) return null;
     const from = raw.remoteAddress ?? 'somebody';
@@ -82,6 +86,28 @@ export class NbdTls {
     const client = certificate === undefined ? from : shownNames(certificate);
     this.#refuse(`${client} ${why}`, { client }, `a client's certificate is refused at the disks: ${why}`);
     return false;
+  }
+
+  /** Resolves after a look at the files that began after this call, or without one: then what was read before is in force. */
+  #looked(): Promise<void> {
+    if (this.#isStuck) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        resolve();
+        if (this.#isStuck) return;
+        this.#isStuck = true;
+        this.#told.log.error(
+          {},
+          'files of certificates of the disks do not answer: those that were read before are used',
+        );
+      }, LOOK_MS);
+      const over = () => {
+        clearTimeout(timer);
+        this.#isStuck = false;
+        resolve();
+      };
+      this.#looks.request().then(over, over);
+    });
   }
 
   async #look(): Promise<void> {

@@ -24,7 +24,7 @@ export interface RedoLogOptions {
 export class RedoLog {
   readonly #options: RedoLogOptions;
   readonly #tag: Buffer;
-  #segments: Segment[];
+  readonly #segments: Segment[];
   readonly #queue = new EntryQueue((batch) => this.#write(batch));
   #sequence: number;
   #synced: number;
@@ -32,6 +32,8 @@ export class RedoLog {
   #syncedEnd: number;
   readonly #syncs = new GroupSync(() => this.#syncCurrent());
   #failure: DiskError | null = null;
+  /** One removal after another: none gets ahead of one that fails. */
+  #removals: Promise<void> = Promise.resolve();
 
   /** Everything in `segments` is durable. */
   constructor(options: RedoLogOptions) {
@@ -108,14 +110,12 @@ export class RedoLog {
   /**
    * Removes segments of which nothing is needed, but for the one that is written to.
    * @param needed tells the oldest address that is needed; asked again for each one, because writes go on meanwhile
+   * @throws Error where one cannot be removed; it is the first of the next call
    */
-  async removeBefore(needed: () => number): Promise<void> {
-    while (this.#segments.length > 1 && this.#segments[0]!.end <= needed()) {
-      const [oldest] = this.#segments.splice(0, 1);
-      await oldest!.remove();
-      // One by one, so that after a crash none is missing between two others.
-      await syncFolder(this.#options.folder);
-    }
+  removeBefore(needed: () => number): Promise<void> {
+    const removed = this.#removals.then(() => this.#removeOldest(needed));
+    this.#removals = removed.catch(() => {});
+    return removed;
   }
 
   /** Makes everything durable and closes the files. */
@@ -125,8 +125,20 @@ export class RedoLog {
       await this.sync();
     } finally {
       this.#failure ??= new DiskError('disk-closed', 'the disk is closed');
+      await this.#removals;
       for (const segment of this.#segments) await segment.release();
       await this.#options.lock.close();
+    }
+  }
+
+  async #removeOldest(needed: () => number): Promise<void> {
+    while (this.#segments.length > 1 && this.#segments[0]!.end <= needed()) {
+      const oldest = this.#segments[0]!;
+      // One by one, so that after a crash none is missing between two others.
+      await oldest.unlink();
+      await syncFolder(this.#options.folder);
+      this.#segments.shift();
+      await oldest.release();
     }
   }
 

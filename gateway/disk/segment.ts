@@ -133,9 +133,12 @@ export class Segment {
     if (--this.#users === 0) await this.file.close();
   }
 
-  /** Its records are not needed any more. */
-  async remove(): Promise<void> {
-    await unlink(this.path);
-    await this.release();
+  /** Its records are not needed any more: its name goes, also where that has gone already. */
+  async unlink(): Promise<void> {
+    try {
+      await unlink(this.path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
   }
 }

@@ -1,4 +1,5 @@
 import type { X509Certificate } from 'node:crypto';
+import { printable } from '../../rules/errors.ts';
 
 /** One name: `DNS:web1`, or with its value as a JSON string where that has characters which would be misread. */
 const ALTERNATIVE_NAME = /([A-Za-z][A-Za-z0-9 ]*):("(?:[^"\\]|\\.)*"|[^",]*)(?:, |$)/y;
@@ -14,10 +15,11 @@ export function namesOf(certificate: X509Certificate): string[] {
   return names.length > 0 ? names : commonNames(certificate);
 }
 
-/** @returns how a log calls a certificate's owner, whoever signed it */
+/** @returns how a log calls a certificate's owner, whoever signed it: nothing in it steers a terminal or begins a line */
 export function shownNames(certificate: X509Certificate): string {
   const names = namesOf(certificate);
-  return names.length === 0 ? 'nobody' : names.join(', ').slice(0, SHOWN_CHARACTERS);
+  if (names.length === 0) return 'nobody';
+  return printable(names.join(', ').slice(0, SHOWN_CHARACTERS)).replaceAll('\t', ' ');
 }
 
 function alternativeNames(text: string): string[] {

@@ -35,11 +35,14 @@ export type HostClientErrorCode =
 /** A request without an answer. What the gateway refuses is a RequestError. */
 export class HostClientError extends Error {
   readonly code: HostClientErrorCode;
+  /** The request may have reached a gateway; false: there was none. */
+  readonly wasSent: boolean;
 
-  constructor(code: HostClientErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: HostClientErrorCode, message: string, options?: ErrorOptions & { readonly wasSent?: boolean }) {
     super(message, options);
     this.name = 'HostClientError';
     this.code = code;
+    this.wasSent = options?.wasSent ?? true;
   }
 }
 
@@ -110,9 +113,10 @@ export class HostClient {
       const id = ++this.#lastId;
       const timer = setTimeout(() => {
         this.#pending.delete(id);
-        reject(new HostClientError('timeout', `no answer to ${method} within ${timeoutMs} ms`));
+        const wasSent = pending.timesSent > 0;
+        reject(new HostClientError('timeout', `no answer to ${method} within ${timeoutMs} ms`, { wasSent }));
       }, timeoutMs);
-      const pending = { id, method, params, timer, resolve, reject, timesSent: 0 };
+      const pending: Pending = { id, method, params, timer, resolve, reject, timesSent: 0 };
       this.#pending.set(id, pending);
       if (this.#isReady) this.#send(pending);
       else this.#open();

@@ -88,8 +88,8 @@ export class CheckpointDriver {
       if (error instanceof Ending) return this.#end(error.outcome, error.message);
       throw error;
     }
-    this.#relay = await ImageRelay.open(this.#options.qmp);
     try {
+      this.#relay = await ImageRelay.open(this.#options.qmp);
       for (;;) {
         try {
           if (this.#machine.isClosed) await this.#machine.attach();
@@ -104,7 +104,7 @@ export class CheckpointDriver {
       }
     } finally {
       this.#endSession();
-      this.#relay.close();
+      this.#relay?.close();
       this.#copies.close();
       this.#machine.close();
     }
@@ -124,8 +124,9 @@ export class CheckpointDriver {
     await this.#copies.prepare(qmp);
   }
 
-  /** @throws Ending where it says that the VM has gone on there; where it says nothing, nothing is known */
+  /** @throws Ending where it says that the VM has gone on there; where it says nothing at all, nothing is known */
   async #askStandby(): Promise<void> {
+    let wasUndecided = false;
     for (;;) {
       let link: StandbyLink | null = null;
       try {
@@ -134,7 +135,8 @@ export class CheckpointDriver {
         return;
       } catch (error) {
         if (error instanceof Ending) throw error;
-        if (!isUndecided(error)) return;
+        wasUndecided ||= isUndecided(error);
+        if (!wasUndecided) return;
         this.#become('degraded', (error as Error).message);
       } finally {
         link?.close();
@@ -177,7 +179,7 @@ export class CheckpointDriver {
   async #checkStandby(link: StandbyLink): Promise<void> {
     const status = await link.call('status', {});
     checkNotThere(status);
-    await this.#machine.resume();
+    if (status.occupied === null) await this.#machine.resume();
     const { keepsChanges = false, knowsMemberships = false } = status;
     this.#knowsMemberships = knowsMemberships;
     await this.#copies.agree(this.#machine.qmp, keepsChanges);
@@ -257,7 +259,7 @@ export class CheckpointDriver {
     // Disks that both machines open must not be written to by two.
     if (isUndecided(error)) await this.#machine.suspend().catch(() => {});
     this.#failures++;
-    this.#become('degraded', error.message);
+    this.#become('degraded', error.message + this.#pauseText());
     return null;
   }
 
@@ -306,8 +308,12 @@ export class CheckpointDriver {
     }
   }
 
+  #pauseText(): string {
+    return this.#machine.isSuspended ? '; the machine is paused, until it is known whether its VM goes on there' : '';
+  }
+
   #end(outcome: DriverOutcome, why: string): DriverOutcome {
-    this.#become(outcome, why);
+    this.#become(outcome, outcome === 'stopped' ? why + this.#pauseText() : why);
     return outcome;
   }
 

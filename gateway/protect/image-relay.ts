@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { listenOnSocket } from '../host/socket-file.ts';
 import { QmpError } from './qmp.ts';
 import type { ImageSender } from './standby-link.ts';
@@ -29,13 +29,15 @@ export class ImageRelay {
   /** For the machine's `migrate`. */
   readonly uri: string;
   readonly #folder: string;
+  readonly #fd: number;
   readonly #server: Server;
   #sender: ImageSink | null = null;
   #socket: Socket | null = null;
   #ended: ((isWhole: boolean) => void) | null = null;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, fd: number) {
     this.#folder = folder;
+    this.#fd = fd;
     this.uri = `unix:${join(folder, NAME)}`;
     this.#server = createServer((socket) => this.#accept(socket));
   }
@@ -46,10 +48,15 @@ export class ImageRelay {
    */
   static async open(qmp: string): Promise<ImageRelay> {
     try {
-      const relay = new ImageRelay(folderFor(qmp));
-      letIn(relay.#folder, statSync(qmp));
-      // Whoever gets into the folder.
-      await listenOnSocket(relay.#server, join(relay.#folder, NAME), 0);
+      // The machine may have been started elsewhere.
+      const folder = folderFor(resolve(qmp));
+      const fd = letIn(folder, statSync(qmp));
+      const relay = new ImageRelay(folder, fd);
+      // For whoever gets into the folder, and in that folder, whatever its name leads to by now.
+      await listenOnSocket(relay.#server, `/proc/self/fd/${fd}/${NAME}`, 0).catch((error) => {
+        closeSync(fd);
+        throw error;
+      });
       return relay;
     } catch (error) {
       throw new QmpError('no-image-socket', `no socket for the machine's memory: ${(error as Error).message}`);
@@ -80,6 +87,7 @@ export class ImageRelay {
   close(): void {
     this.cut();
     this.#server.close();
+    closeSync(this.#fd);
     try {
       rmdirSync(this.#folder);
     } catch {
@@ -123,15 +131,16 @@ function folderFor(qmp: string): string {
 }
 
 function otherFolder(): string {
-  return mkdtempSync(join(tmpdir(), 'holdfast-image-'));
+  return mkdtempSync(join(resolve(tmpdir()), 'holdfast-image-'));
 }
 
 /**
  * The machine's user gets into the folder, and nobody else. That user may own the folder around it, and is not trusted: nothing is
  * done by a name that may have become another file's.
  * @param machine the owner of its socket
+ * @returns the folder, open
  */
-function letIn(folder: string, machine: { readonly uid: number; readonly gid: number }): void {
+function letIn(folder: string, machine: { readonly uid: number; readonly gid: number }): number {
   const fd = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
   try {
     const { uid } = fstatSync(fd);
@@ -139,7 +148,9 @@ function letIn(folder: string, machine: { readonly uid: number; readonly gid: nu
     if (uid !== us && uid !== machine.uid) throw new Error(`${folder} is somebody else's (uid ${uid})`);
     fchmodSync(fd, 0o700);
     if (us === 0) fchownSync(fd, machine.uid, machine.gid);
-  } finally {
+    return fd;
+  } catch (error) {
     closeSync(fd);
+    throw error;
   }
 }

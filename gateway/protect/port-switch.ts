@@ -1,5 +1,5 @@
 import type { KnownReach } from '../host/api.ts';
-import type { HostClient } from '../host/client.ts';
+import { type HostClient, HostClientError } from '../host/client.ts';
 import { RequestError, RPC } from '../host/protocol.ts';
 import { parsePortSpec } from '../port/spec.ts';
 import type { Checkpoint } from './standby-api.ts';
@@ -101,8 +101,9 @@ class AskedSwitch {
     try {
       return await request();
     } catch (error) {
-      // What is refused has not been done.
-      if (error instanceof RequestError) this.#asked = before;
+      // What is refused has not been done, nor what nobody heard.
+      const wasHeard = !(error instanceof HostClientError) || error.wasSent;
+      if (error instanceof RequestError || !wasHeard) this.#asked = before;
       throw error;
     }
   }
@@ -132,7 +133,7 @@ async function termSince(host: HostClient, vm: string, term: number, inside: str
   return wanted.length === names.length && wanted.every((name) => names.includes(name)) ? now.term : null;
 }
 
-/** A gateway that is too old for memberships is told of the addresses alone. */
+/** A gateway that refuses memberships, as one does that is too old for them, is told of the addresses alone. */
 async function announce(
   host: HostClient,
   of: { readonly vm: string; readonly term: number },
@@ -144,6 +145,7 @@ async function announce(
       return;
     } catch (error) {
       if (!(error instanceof RequestError) || error.rpcCode !== RPC.invalidParams) throw error;
+      if (error.field?.startsWith('memberships') !== true) throw error;
     }
   }
   await host.call('vm.announce', { ...of, addresses });

@@ -53,6 +53,11 @@ export class ProtectedMachine {
     }
   }
 
+  /** It is paused by `suspend`. */
+  get isSuspended(): boolean {
+    return this.#isSuspended;
+  }
+
   /** Pauses a machine that runs, until `resume`. */
   async suspend(): Promise<void> {
     if (this.isClosed) return;

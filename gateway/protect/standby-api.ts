@@ -121,6 +121,8 @@ export interface StandbyStatus {
   readonly hasDriver: boolean;
   /** `warm`: a machine waits. `cold`: one is started when it is needed. */
   readonly machine: 'warm' | 'cold' | 'starting' | 'running' | 'gone';
+  /** What is there instead, and may be the VM; null: nothing that was seen. */
+  readonly occupied: string | null;
   /** Of the machine's process. */
   readonly pid: number | null;
   /** The QMP socket of the machine. */

@@ -33,6 +33,7 @@ export class StandbyDisks {
   /** For the driver. */
   readonly #address: string;
   #handedOver: Checkpoint | null = null;
+  #isHandedOver = false;
 
   private constructor(
     barriers: ReadonlyMap<string, DiskBarrier>,
@@ -157,6 +158,11 @@ export class StandbyDisks {
   }
 
   /** Resolves when everything that was written up to the seal is durable. */
+  /** They were given to the machine here, or began to be: nobody mirrors to them any more. */
+  get isHandedOver(): boolean {
+    return this.#isHandedOver;
+  }
+
   async durableThrough({ term, epoch }: Checkpoint): Promise<void> {
     await this.#each((disk) => disk.durableThrough(term, epoch));
   }
@@ -176,6 +182,7 @@ export class StandbyDisks {
       if (!canGoTo(disk, checkpoint)) throw new Error(`disk ${name} ${whereIs(disk)}, memory ${at(checkpoint)}`);
     }
     // Who connects now finds nothing.
+    this.#isHandedOver = true;
     this.#exported.clear();
     await this.#each(async (disk) => {
       if (disk.status.term === checkpoint.term) await disk.rollback(checkpoint.term, checkpoint.epoch);

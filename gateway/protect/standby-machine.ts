@@ -9,6 +9,7 @@ import { checkUsed, RamError, sharedRam } from './shared-ram.ts';
 
 /** A machine that ends again and again is not started all the time. */
 const RESTART_MS = 1000;
+const LOOK_AGAIN_MS = 5000;
 /** From a process to its QMP socket. */
 const START_TIMEOUT_MS = 10_000;
 const LOAD_TIMEOUT_MS = 60_000;
@@ -45,12 +46,19 @@ export class StandbyMachine {
   #isRunning = false;
   #isStopped = false;
   #occupied: string | null = null;
+  #looked: Promise<void> = Promise.resolve();
   /** Nobody uses what a machine of ours would. */
   #isVacant = false;
 
   constructor(options: MachineOptions) {
     this.#options = options;
     if (options.isWarm) this.#warm();
+    else void this.#look().catch(() => this.#lookAgain());
+  }
+
+  /** It is known whether another machine is there. */
+  get looked(): Promise<void> {
+    return this.#looked;
   }
 
   get state(): 'warm' | 'cold' | 'starting' | 'running' | 'gone' {
@@ -119,7 +127,7 @@ export class StandbyMachine {
   /** No machine is there that may be the VM: what ours has as its memory may be changed. @throws Error */
   async vacant(): Promise<void> {
     if (this.#options.isWarm) await this.#started();
-    else if (!this.#isVacant) await endStale(this.#options.qmp);
+    else if (!this.#isVacant) await this.#look();
     this.#isVacant = true;
   }
 
@@ -174,18 +182,40 @@ export class StandbyMachine {
   }
 
   #warm(): void {
-    this.#started().catch((error: Error) => this.onExit?.(error.message));
+    const before = this.#occupied;
+    this.#started().catch((error: Error) => {
+      if (this.#occupied !== null) this.#lookAgain();
+      if (this.#occupied === null || this.#occupied !== before) this.onExit?.(error.message);
+    });
+  }
+
+  /** Seldom: a machine that serves one client at a time has its own. */
+  #lookAgain(): void {
+    if (this.#isStopped || this.#occupied === null) return;
+    this.#restart = setTimeout(() => {
+      if (this.#options.isWarm) this.#warm();
+      else void this.#look().catch(() => this.#lookAgain());
+    }, LOOK_AGAIN_MS);
+  }
+
+  /** Ends a machine that an earlier standby left waiting. @throws Error where another one is there */
+  #look(): Promise<void> {
+    const look = endStale(this.#options.qmp).then(
+      () => {
+        this.#occupied = null;
+      },
+      (error: Error) => {
+        if (error instanceof OccupiedError) this.#occupied = error.message;
+        throw error;
+      },
+    );
+    this.#looked = look.catch(() => {});
+    return look;
   }
 
   async #start(): Promise<QmpClient> {
     const [program, ...parameters] = this.#options.command;
-    try {
-      await endStale(this.#options.qmp);
-      this.#occupied = null;
-    } catch (error) {
-      if (error instanceof OccupiedError) this.#occupied = error.message;
-      throw error;
-    }
+    await this.#look();
     if (this.#isStopped) throw new Error('told to end before the machine was started');
     const all = [...parameters, '-incoming', 'defer', '-S', '-qmp', `unix:${this.#options.qmp},server=on,wait=off`];
     const child = spawn(program!, all, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
@@ -284,7 +314,8 @@ async function endStale(path: string): Promise<void> {
   try {
     qmp = await QmpClient.connect(path);
   } catch (error) {
-    if (!isNobodyThere(error)) throw error;
+    // It serves somebody else, or is stuck.
+    if (!isNobodyThere(error)) throw new OccupiedError(`${(error as Error).message}: it may be the VM`);
     // QEMU would take the place of a file, too.
     if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === false) {
       throw new Error(`${path} is there and is no socket`);

@@ -29,7 +29,7 @@ export class Standby {
   /** An earlier process may have been heard until then. */
   readonly #startedAt = performance.now();
   /** An earlier process may have switched the network, and let a machine run. */
-  readonly #wasSwitched: boolean;
+  #wasSwitched: boolean;
   #images = 0;
   #known: KnownReach = { addresses: [] };
   #failover: Promise<FailoverReport> | null = null;
@@ -57,6 +57,7 @@ export class Standby {
       driverSilentMs: this.#heardAt === null ? null : Math.round(performance.now() - this.#heardAt),
       hasDriver: this.#driver !== null,
       machine: machine.state,
+      occupied: machine.occupied,
       pid: machine.pid,
       qmp: machine.qmp,
       disks: this.#options.disks?.status ?? [],
@@ -78,6 +79,9 @@ export class Standby {
     }
     // It would be protected at itself, and its disks be written to by two.
     if (machine.occupied !== null) throw refused('occupied', `${machine.occupied}; it cannot be protected here`);
+    if (disks?.isHandedOver === true && this.#state !== 'failing-over') {
+      throw refused('disks-handed-over', 'its disks were given to the machine here: start this standby anew');
+    }
     if (this.#state === 'failing-over') throw refused('failing-over', 'the VM is about to go on here');
     const imageTerm = store.newest?.term ?? params.term;
     if (params.term < imageTerm) {
@@ -152,6 +156,7 @@ export class Standby {
     }
     await disks?.commit(checkpoint);
     this.#images++;
+    this.#wasSwitched = false;
     this.#trouble = null;
     // Not at a driver's first word: it may be about to say once more that protection has ended.
     const isNew = this.#state === 'waiting' || this.#state === 'ended';

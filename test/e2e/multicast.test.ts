@@ -67,8 +67,12 @@ test('after a takeover multicast comes to the VM before anybody asks who is a me
   guest.start('ping', '-i', '0.2', '10.77.0.2');
   await until(() => forwarded('port-a').length === 2, 'the switch to know the members');
   const isJoined = (known: KnownReach) => GROUPS.every((ip) => known.memberships?.some(({ group }) => group === ip));
-  let known = await vm.addresses();
-  while (!isJoined(known)) known = await vm.addresses();
+  let known: KnownReach = { addresses: [] };
+  const looksAgain = async () => {
+    known = await vm.addresses();
+    return isJoined(known);
+  };
+  await until(looksAgain, 'the gateway to know them');
   await standby.takeOver({ term: 1, epoch: 1 });
   expect(forwarded('port-b')).toEqual([]);
   await standby.announce(known);

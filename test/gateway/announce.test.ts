@@ -41,7 +41,7 @@ class Line {
 }
 
 function addresses(...frames: readonly Uint8Array[]): OwnAddress[] {
-  const own = new OwnAddresses();
+  const own = new OwnAddresses(new VirtualClock());
   for (const bytes of frames) own.left(batchOf(bytes), 0);
   return own.toAnnounce().addresses;
 }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { slabOf } from '../../classifier/slab.ts';
+import { VirtualClock } from '../../gateway/clock.ts';
 import { REPORT_BYTES, writeReport } from '../../gateway/membership-reports.ts';
 import type { Membership } from '../../gateway/memberships.ts';
 import { OwnAddresses } from '../../gateway/own-addresses.ts';
@@ -18,7 +19,7 @@ const SOURCES4 = ['192.0.2.1', '192.0.2.2'];
 const SOURCES6 = ['2001:db8::1'];
 
 function memberships(...frames: readonly Uint8Array[]): Membership[] {
-  const own = new OwnAddresses();
+  const own = new OwnAddresses(new VirtualClock());
   for (const bytes of [arpFrame(), ndFrame(), arpFrame({ tags: TAGS }), ...frames]) own.left(batchOf(bytes), 0);
   return own.toAnnounce().memberships;
 }

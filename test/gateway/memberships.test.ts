@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { VirtualClock } from '../../gateway/clock.ts';
 import { textOfIp } from '../../gateway/ip-bytes.ts';
-import { MAX_MEMBERSHIPS } from '../../gateway/memberships.ts';
+import { LEARNED, MAX_MEMBERSHIPS } from '../../gateway/memberships.ts';
 import { OwnAddresses } from '../../gateway/own-addresses.ts';
 import { igmpFrame, igmpRecords, mldFrame, mldRecords, RECORD } from '../support/group-frames.ts';
 import { arpFrame, batchOf, ndFrame, OTHER_MAC, VM_IP4, VM_IP6 } from '../support/neighbour-frames.ts';
@@ -15,9 +16,13 @@ function hear(own: OwnAddresses, ...frames: readonly Uint8Array[]): OwnAddresses
   return own;
 }
 
+function heardNothing(clock = new VirtualClock()): OwnAddresses {
+  return new OwnAddresses(clock);
+}
+
 /** Of a VM that has told its neighbours of itself. */
 function heard(...frames: readonly Uint8Array[]): OwnAddresses {
-  return hear(new OwnAddresses(), arpFrame(), ndFrame(), ...frames);
+  return hear(heardNothing(), arpFrame(), ndFrame(), ...frames);
 }
 
 /** Each membership as text, with what is out of the ordinary. */
@@ -112,6 +117,26 @@ describe('what the VM has joined', () => {
     expect(list(heard(igmpRecords([[RECORD.toInclude, G4, many]])))).toEqual([`${G4} v3`]);
   });
 
+  test.each([
+    ['new sources', RECORD.allow, ['192.0.2.2'], '192.0.2.1,192.0.2.2'],
+    ['sources that it wants no more', RECORD.block, ['192.0.2.9'], '192.0.2.1'],
+    ['what nobody knows', 9, [], '192.0.2.1'],
+  ])('from before there was an address, stays where a report with one tells of %s', (_, type, sources, expected) => {
+    const own = heard(igmpRecords([[RECORD.toInclude, G4, ['192.0.2.1']]], { from: '0.0.0.0' }));
+    expect(list(hear(own, igmpRecords([[type, G4, sources]])))).toEqual([`${G4} v3 from ${expected}`]);
+  });
+
+  test('names no groups as sources', () => {
+    const groups = Array.from({ length: 9 }, (_, n) => `239.0.0.${n}`);
+    const own = heard(igmpRecords([[RECORD.toInclude, G4, [...groups, '192.0.2.1']]]));
+    hear(own, mldRecords([[RECORD.allow, G6, ['ff02::1', '2001:db8::1']]]));
+    const expected = [`${G4} v3 from 192.0.2.1`, `${G6} v2 from 2001:db8::1`];
+    expect(list(own)).toEqual(expected);
+    expect(list(hear(own, igmpRecords([[RECORD.toInclude, G4, groups]])))).toEqual(expected.reverse());
+    hear(own, mldRecords([[RECORD.allow, H6, ['ff02::1']]]), igmpRecords([[RECORD.toInclude, H4, groups]]));
+    expect(list(own)).toEqual(expected);
+  });
+
   test('is one thing, however often it is told', () => {
     const frames = [igmpFrame(0x16, G4), mldRecords([[RECORD.isExclude, G6]])];
     expect(list(heard(...frames, ...frames))).toHaveLength(2);
@@ -132,7 +157,7 @@ describe('whose it is', () => {
   });
 
   test('is the VM’s once it has told of its address', () => {
-    const own = hear(new OwnAddresses(), igmpFrame(0x16, G4), mldFrame(131, G6));
+    const own = hear(heardNothing(), igmpFrame(0x16, G4), mldFrame(131, G6));
     expect(list(own)).toEqual([]);
     expect(list(hear(own, arpFrame()))).toEqual([`${G4} v2`, `${G6} v1`]);
     own.came(batchOf(arpFrame({ src: OTHER_MAC })), 0);
@@ -145,7 +170,7 @@ describe('whose it is', () => {
   });
 
   test('what was joined before there was an address is told with the one that there is since, once', () => {
-    const own = hear(new OwnAddresses(), igmpFrame(0x16, G4, { from: '0.0.0.0' }), mldFrame(131, G6, { from: '::' }));
+    const own = hear(heardNothing(), igmpFrame(0x16, G4, { from: '0.0.0.0' }), mldFrame(131, G6, { from: '::' }));
     expect(list(own)).toEqual([]);
     expect(list(hear(own, arpFrame()))).toEqual([`${G4} v2`, `${G6} v1 by ::`]);
     expect(list(hear(own, ndFrame()))).toEqual([`${G4} v2`, `${G6} v1`]);
@@ -210,8 +235,10 @@ test('bytes behind the packet are none of its records', () => {
 
 test('of more memberships than there may be the one that was reported longest ago goes', () => {
   const group = (n: number) => `239.1.${n >> 8}.${n & 255}`;
-  const own = heard();
+  const clock = new VirtualClock();
+  const own = hear(heardNothing(clock), arpFrame());
   for (let n = 0; n < MAX_MEMBERSHIPS; n++) hear(own, igmpFrame(0x16, group(n)));
+  clock.advanceTo(LEARNED.spanNs);
   hear(own, igmpFrame(0x16, group(0)), igmpFrame(0x16, G4));
   const groups = list(own);
   expect(groups).toHaveLength(MAX_MEMBERSHIPS);
@@ -219,9 +246,34 @@ test('of more memberships than there may be the one that was reported longest ag
   expect(groups.slice(-2)).toEqual([`${group(0)} v2`, `${G4} v2`]);
 });
 
+describe('of more records than may be learned at a time', () => {
+  const many = (count: number) =>
+    Array.from({ length: count }, (_, n) => [RECORD.toExclude, `239.1.${n >> 8}.${n & 255}`] as const);
+
+  test.each([
+    ['records of one report', [igmpRecords(many(1121))]],
+    ['records of many', many(300).map((record) => igmpRecords([record]))],
+    ['older reports', many(300).map(([, group]) => igmpFrame(0x16, group))],
+  ])('the first are, and others later: %s', (_, frames) => {
+    const clock = new VirtualClock();
+    const own = hear(heardNothing(clock), arpFrame(), ndFrame(), ...frames);
+    const groups = many(LEARNED.records).map(([, group]) => group);
+    expect(list(own).map((one) => one.split(' ')[0])).toEqual(groups);
+    clock.advanceTo(LEARNED.spanNs - 1);
+    expect(list(hear(own, mldFrame(131, G6)))).not.toContain(`${G6} v1`);
+    clock.advanceTo(LEARNED.spanNs);
+    expect(list(hear(own, mldFrame(131, G6))).at(-1)).toBe(`${G6} v1`);
+  });
+
+  test('those are some that say nothing', () => {
+    const own = heard(...Array<Uint8Array>(LEARNED.records).fill(igmpRecords([])));
+    expect(list(hear(own, igmpFrame(0x16, G4)))).toEqual([]);
+  });
+});
+
 test('what another gateway learned is known here, and what the VM said here counts more', () => {
   const there = heard(igmpFrame(0x16, G4), igmpFrame(0x16, H4)).toAnnounce();
-  const own = hear(new OwnAddresses(), igmpRecords([[RECORD.toExclude, G4]]));
+  const own = hear(heardNothing(), igmpRecords([[RECORD.toExclude, G4]]));
   own.adopt(there.addresses, there.memberships);
   expect(list(own)).toEqual([`${G4} v3`, `${H4} v2`]);
 });

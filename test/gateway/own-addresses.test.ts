@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { VirtualClock } from '../../gateway/clock.ts';
 import { textOfIp } from '../../gateway/ip-bytes.ts';
 import { OwnAddresses } from '../../gateway/own-addresses.ts';
 import { frame } from '../../pcaps/build.ts';
@@ -20,7 +21,7 @@ function hear(own: OwnAddresses, ...frames: readonly Uint8Array[]): OwnAddresses
 }
 
 function heard(...frames: readonly Uint8Array[]): OwnAddresses {
-  return hear(new OwnAddresses(), ...frames);
+  return hear(new OwnAddresses(new VirtualClock()), ...frames);
 }
 
 /** Each address as text, with its MAC address, tags and flags. */
@@ -208,7 +209,7 @@ describe('the last word', () => {
 });
 
 test('of more than 1,024 addresses the one that was announced longest ago goes', () => {
-  const own = new OwnAddresses();
+  const own = new OwnAddresses(new VirtualClock());
   const address = (n: number) => `10.1.${n >> 8}.${n & 255}`;
   for (let n = 0; n < 1024; n++) hear(own, arpFrame({ senderIp: address(n) }));
   hear(own, arpFrame({ senderIp: address(0) }), arpFrame({ senderIp: '10.2.0.1' }));
@@ -244,7 +245,7 @@ describe('configured addresses', () => {
   });
 
   test('cannot be announced by a VM that has never said a word', () => {
-    expect(new OwnAddresses().toAnnounce([VM_IP4, VM_IP6])).toEqual({
+    expect(new OwnAddresses(new VirtualClock()).toAnnounce([VM_IP4, VM_IP6])).toEqual({
       addresses: [],
       memberships: [],
       unknown: [VM_IP4, VM_IP6],

@@ -150,9 +150,9 @@ export class Program {
 }
 
 /** Waits until something is so. @throws after `ms` */
-export async function until(condition: () => boolean, what: string, ms = 30_000): Promise<void> {
+export async function until(condition: () => boolean | Promise<boolean>, what: string, ms = 30_000): Promise<void> {
   const end = performance.now() + ms;
-  while (!condition()) {
+  while (!(await condition())) {
     if (performance.now() > end) throw new Error(`waited ${ms} ms for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 2));
   }

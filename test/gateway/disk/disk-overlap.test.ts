@@ -167,6 +167,21 @@ describe('while a flush is under way', () => {
     expect(calls.take().filter((call) => call === 'writev image')).toHaveLength(3);
   });
 
+  it('and only the log cannot be made shorter, that is tried again by itself', async () => {
+    const disk = await openDisk({ flushDelayMs: 1 });
+    const turned: (string | null)[] = [];
+    disk.watchFlushes((why) => turned.push(why?.message ?? null));
+    calls.fail(`unlink ${FIRST}`, 'EIO');
+    for (const at of [0, 1]) await disk.write(at * 3000, [Buffer.alloc(3000, 1)]);
+    await until(() => turned.length === 2, 'a failure, and its end');
+    expect(turned).toEqual(['EIO: made to fail', null]);
+    expect(disk.status).toMatchObject({ flushError: null, log: { segments: 1 } });
+    expect(calls.take()).toContain(`unlink ${FIRST}`);
+    await disk.close();
+    const again = await openDisk();
+    expect(await firstByte(again, 3000)).toBe(1);
+  });
+
   it('the disk is not closed, and no other begins', async () => {
     const disk = await openDisk({ flushDelayMs: 1 });
     const goOn = calls.hold('writev image');

@@ -1,10 +1,21 @@
 /** Disks between hosts: whose certificate may have them, and files that are exchanged. */
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  closeSync,
+  constants,
+  copyFileSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, test } from 'vitest';
+import { VirtualClock } from '../../../gateway/clock.ts';
 import { OPTION, REPLY } from '../../../gateway/disk/nbd-protocol.ts';
-import { NbdServer } from '../../../gateway/disk/nbd-server.ts';
+import { NbdServer, type NbdServerOptions } from '../../../gateway/disk/nbd-server.ts';
 import { NbdTls } from '../../../gateway/disk/nbd-tls.ts';
 import { Authority, type CertificateFiles, type Issued, selfSigned } from '../../support/certificates.ts';
 import { until } from '../../support/netns.ts';
@@ -64,25 +75,37 @@ afterEach(async () => {
   await server?.close();
 });
 
-async function served(names: readonly string[] | null = ['vm0.example', 'operator.example']): Promise<void> {
+async function served(
+  names: readonly string[] | null = ['vm0.example', 'operator.example'],
+  options: Partial<NbdServerOptions> = {},
+  tell = (message: string) => void told.push(message),
+): Promise<void> {
   const { disk } = await serve();
-  const lines = told;
   const files = { cert: file('cert'), key: file('key'), ca: file('ca'), crl: names === null ? null : file('crl') };
-  const tls = await NbdTls.open({ files, clients: names, tell: (message) => lines.push(message) });
-  server = new NbdServer({ address: { host: HOST, port: 0 }, disks: new Map([['disk', disk]]), tls });
+  const tls = await NbdTls.open({ files, clients: names, tell });
+  server = new NbdServer({ address: { host: HOST, port: 0 }, disks: new Map([['disk', disk]]), tls, ...options });
   port = ((await server.listen()) as { port: number }).port;
 }
 
-/** @returns a client that has come so far that it may ask */
-async function introduced({ cert, key }: CertificateFiles, ca = authority.cert): Promise<RawClient> {
-  const client = new RawClient({ host: HOST, port });
+/** @param from another address of this host, for another host */
+function come(from = HOST): RawClient {
+  const client = new RawClient({ host: HOST, port, localAddress: from });
   clients.push(client);
+  return client;
+}
+
+/** @returns a client that has come so far that it may ask */
+async function introduced(files: CertificateFiles, ca?: string, client = come()): Promise<RawClient> {
   await client.greet();
+  await introduce(client, files, ca);
+  return client;
+}
+
+async function introduce(client: RawClient, { cert, key }: CertificateFiles, ca = authority.cert): Promise<void> {
   await client.startTls({
     ...{ host: HOST, rejectUnauthorized: true },
     ...{ cert: readFileSync(cert), key: readFileSync(key), ca: readFileSync(ca) },
   });
-  return client;
 }
 
 /** The disk is read and written. */
@@ -168,6 +191,63 @@ it('files of which one is of no use change nothing, and people are told which', 
   put(authority.issue(STANDBY));
   await taken(vm0);
   expect(told.at(-1)).toBe('certificates of the disks were read anew');
+});
+
+describe('a flood of strangers', () => {
+  const AWAY = '127.0.0.2';
+
+  it('is taken no faster than 20 a second from one address, and keeps nobody else out', async () => {
+    const clock = new VirtualClock();
+    await served(null, { clock, maxConnections: 50 });
+    const flood = Array.from({ length: 30 }, () => come());
+    await until(() => flood.filter(({ isClosed }) => isClosed).length === 10, 'those beyond to be hung up on');
+    await until(() => server!.connections === 20, 'the others to be there');
+    const away = await introduced(vm0, undefined, come(AWAY));
+    expect((await away.go('disk')).at(-1)!.type).toBe(REPLY.ack);
+    await come().closed;
+    clock.advanceTo(1e9);
+    await taken(vm0);
+  });
+
+  it('pushes none out that comes from elsewhere and has chosen no disk yet', async () => {
+    await served(null, { clock: new VirtualClock(), maxConnections: 4 });
+    const away = come(AWAY);
+    await away.greet();
+    const flood = Array.from({ length: 10 }, () => come());
+    await until(() => flood.filter(({ isClosed }) => isClosed).length >= 7, 'the flood to make room for itself');
+    expect(server!.connections).toBe(4);
+    await introduce(away, vm0);
+    expect((await away.go('disk')).at(-1)!.type).toBe(REPLY.ack);
+  });
+});
+
+it('files that do not answer keep nobody out: those that were read before are used, and people are told once', async () => {
+  await served();
+  rmSync(file('cert'));
+  // Reading it waits for somebody who writes into it.
+  execFileSync('mkfifo', [file('cert')]);
+  try {
+    await taken(vm0);
+    await taken(vm0);
+    expect(told).toEqual([expect.stringContaining('files of certificates of the disks do not answer')]);
+  } finally {
+    closeSync(openSync(file('cert'), constants.O_RDWR | constants.O_NONBLOCK));
+  }
+  await until(() => told.length === 2, 'the end of that look');
+  expect(told[1]).toContain('new certificates of the disks are not used, the old ones stay: ');
+  rmSync(file('cert'));
+  put(own);
+  await taken(vm0);
+  expect(told.at(-1)).toBe('certificates of the disks were read anew');
+});
+
+it('a look at the files that fails keeps nobody out', async () => {
+  await served(null, {}, () => {
+    throw new Error('nobody can be told');
+  });
+  put(authority.issue(STANDBY));
+  await taken(vm0);
+  await taken(vm0);
 });
 
 it('a client that leaves in the middle of its introduction is forgotten', async () => {

@@ -96,7 +96,7 @@ it('a copy that fails is thrown away, its epoch moves on, and the machine runs',
 it('a copy that fails when the standby has hung up is not laid at the machine', async () => {
   rig.protect();
   await rig.commits(1);
-  rig.machine.copyMs = 5 * SOON_MS;
+  rig.machine.copyMs = 25 * SOON_MS;
   rig.machine.failsCopies = 1;
   await rig.until(() => rig.machine.failsCopies === 0, 'the copy');
   rig.proxy.down();

@@ -385,7 +385,10 @@ it('where the standby says only when it is met that the VM has gone on there, th
 
 /** Whoever asks the standby how it is hears this from now on. */
 function standbyIs(state: StandbyState, hasGoneOn: boolean): void {
-  Object.defineProperty(rig.standby, 'status', { configurable: true, get: () => ({ state, hasGoneOn }) });
+  Object.defineProperty(rig.standby, 'status', {
+    configurable: true,
+    get: () => ({ state, hasGoneOn, occupied: null }),
+  });
 }
 
 it.each(['active', 'failed'] as const)(
@@ -408,7 +411,7 @@ it.each([
     standbyIs('failing-over', false);
     rig.protect();
     await rig.until(() => state() === 'degraded' && rig.machine.status === 'paused', 'the driver to notice');
-    expect(rig.driver!.status.trouble).toBe('the VM is about to go on at its standby');
+    expect(rig.driver!.status.trouble).toMatch(/^the VM is about to go on at its standby; the machine is paused/);
     await sleep(QUIET_MS);
     expect([rig.asked, rig.told('term'), rig.machine.status]).toEqual([0, [], 'paused']);
     standbyIs(decided, decided === 'active');
@@ -418,13 +421,34 @@ it.each([
   },
 );
 
+it('where there may be the VM already where its standby is, a machine that was paused for that stays paused', async () => {
+  standbyIs('failing-over', false);
+  rig.protect();
+  await rig.until(() => rig.machine.status === 'paused', 'the driver to notice');
+  Object.defineProperty(rig.standby, 'status', {
+    get: () => ({ state: 'ready', hasGoneOn: false, occupied: 'a machine' }),
+  });
+  rig.standby.hello = () => {
+    throw new RequestError(RPC.state, 'occupied', 'a machine is there');
+  };
+  await rig.until(() => rig.driver!.status.trouble?.startsWith('a machine is there') === true, 'the driver to ask');
+  await sleep(QUIET_MS);
+  expect([rig.asked, rig.machine.status]).toEqual([0, 'paused']);
+  rig.driver!.stop();
+  expect(await rig.outcome).toBe('stopped');
+  expect(rig.driver!.status.trouble).toContain('the machine is paused');
+});
+
 it('a driver that finds its machine paused while the standby is about to go on leaves it so, until that is decided', async () => {
   rig.machine.stop();
   standbyIs('failing-over', false);
   rig.protect();
   await rig.until(() => state() === 'degraded', 'the driver to notice');
+  // It is not heard meanwhile, and that decides nothing.
+  rig.proxy.down();
   await sleep(QUIET_MS);
   expect([rig.asked, rig.machine.status]).toEqual([0, 'paused']);
+  rig.proxy.up();
   standbyIs('failed', false);
   await rig.commits(1);
 });

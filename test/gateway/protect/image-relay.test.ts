@@ -74,6 +74,17 @@ describe('a socket', () => {
     expect(relay.uri).toBe(`unix:${qmp}.image/socket`);
   });
 
+  it('is named in full, for a machine that was started in another folder', async () => {
+    const here = process.cwd();
+    process.chdir(place);
+    try {
+      relay = await ImageRelay.open('vm.qmp');
+    } finally {
+      process.chdir(here);
+    }
+    expect(relay.uri).toBe(`unix:${qmp}.image/socket`);
+  });
+
   it('lies elsewhere where its path would be too long for a socket', async () => {
     server.close();
     const long = `${place}/${'x'.repeat(100 - place.length)}`;

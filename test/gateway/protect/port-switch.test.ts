@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { PortStatus } from '../../../gateway/host/api.ts';
 import type { HostClient } from '../../../gateway/host/client.ts';
-import { RequestError, RPC } from '../../../gateway/host/protocol.ts';
+import { invalidParams } from '../../../gateway/host/protocol.ts';
 import { InsidePorts } from '../../../gateway/inside-ports.ts';
 import { memoryLink } from '../../../gateway/port/memory.ts';
 import { parsePortSpec } from '../../../gateway/port/spec.ts';
@@ -76,11 +76,31 @@ it('the network is told of the groups that the VM has joined, except by a gatewa
   const call = host.call.bind(host);
   host.call = async (method, params) => {
     if (method === 'vm.announce') asked.push(params);
-    if ('memberships' in params) throw new RequestError(RPC.invalidParams, 'invalid-params', 'there is no such field');
+    if ('memberships' in params) throw invalidParams([{ field: 'memberships', message: 'there is no such field' }]);
     return call(method, params);
   };
   await takeoverAt(host, 'vm0', () => null).switch({ term: 4, epoch: 7 }, known, true);
   expect(asked).toEqual([known, ADDRESSES].map((told) => ({ vm: 'vm0', term: 6, ...told })));
+});
+
+it('a membership that is refused takes no address with it, and what else is refused is not asked for again', async () => {
+  const host = rig.client();
+  const asked: object[] = [];
+  const call = host.call.bind(host);
+  host.call = (method, params) => {
+    if (method === 'vm.announce') asked.push(params);
+    return call(method, params);
+  };
+  const [address] = ADDRESSES.addresses;
+  const { ip, mac, tags, pair } = address!;
+  const memberships = [{ group: '239.1.2.3', ip, mac, tags, pair, version: 3, sources: ['224.0.0.1'] }];
+  const ports = takeoverAt(host, 'vm0', () => null);
+  await ports.switch({ term: 4, epoch: 7 }, { ...ADDRESSES, memberships }, false);
+  expect(scene.rig.net.take(), 'the address is announced').toHaveLength(1);
+  expect(asked.splice(0)).toHaveLength(2);
+  const wrong = { addresses: [{ ...address!, pair: 9 }], memberships };
+  await expect(ports.switch({ term: 4, epoch: 7 }, wrong, true)).rejects.toMatchObject({ field: 'addresses[0].pair' });
+  expect(asked).toHaveLength(1);
 });
 
 it('what is held leaves at once where the VM goes on unprotected', async () => {
@@ -156,4 +176,21 @@ it('a takeover that was refused is not asked for as if it had been made', async 
   for (const _ of [1, 2]) {
     await expect(ports.switch({ term: 4, epoch: 7 }, NOTHING, false)).rejects.toMatchObject({ code: 'stale-term' });
   }
+});
+
+it('what no gateway was there to hear has not been asked for', async () => {
+  const nobody = rig.client({ path: `${rig.path}.none`, timeoutMs: 100 });
+  for (const ports of [failoverAt(nobody, 'vm0', 'tap1'), takeoverAt(nobody, 'vm0', () => null)]) {
+    await expect(ports.switch({ term: 4, epoch: 7 }, { addresses: [] }, false)).rejects.toMatchObject({
+      code: 'timeout',
+      wasSent: false,
+    });
+    expect(ports.mayBeMade).toBe(false);
+  }
+  const host = unsureHost();
+  await host.vm('vm0').start();
+  const ports = failoverAt(host, 'vm0', 'tap1');
+  proxy.loseAnswerTo('vm.failover');
+  await expect(ports.switch({ term: 1, epoch: 0 }, { addresses: [] }, false)).rejects.toMatchObject(LOST);
+  expect(ports.mayBeMade, 'it may have been made').toBe(true);
 });

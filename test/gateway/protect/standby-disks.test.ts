@@ -256,6 +256,28 @@ it('a standby keeps an image only with its disks, and gives them away between fe
   await expect(link.call('disk.copy', { term: 1 })).rejects.toThrow();
 });
 
+it('where disks were given to a machine that did not go on, a driver is told so before the image is forgotten', async () => {
+  const machine: Machine = {
+    ...{ state: 'warm', occupied: null, pid: 1234, qmp: '/nowhere', onExit: null },
+    load: () => Promise.reject(new Error('it cannot be loaded')),
+    run: async () => {},
+    stop: async () => {},
+  };
+  const { standby, link } = await kept(machine, async () => {});
+  const hello = { vm: 'vm0', protocol: STANDBY_PROTOCOL, term: 1, patienceMs: 1000, leaseMs: 0 } as const;
+  await link.call('protect.hello', hello);
+  const { disks: places } = await link.call('disk.copy', { term: 1 });
+  await Promise.all(places.map((place) => attached({ path: join(where, 'nbd') }, place.export)));
+  await link.call('disk.start', { term: 1, epoch: 0 });
+  await link.call('disk.seal', { term: 1, epoch: 1 });
+  const sender = link.begin({ term: 1, epoch: 1 });
+  sender.write(Buffer.from('memory'));
+  await sender.end(5000);
+  await expect(standby.failover('told', true)).rejects.toThrow('it cannot be loaded');
+  expect(() => standby.hello({ hangUp() {} }, { ...hello, term: 2 })).toThrow('start this standby anew');
+  expect(standby.status).toMatchObject({ state: 'failed', hasGoneOn: false, image: { term: 1, epoch: 1 } });
+});
+
 it('disks that are copied anew leave no way back, and a driver that goes on with them finds what the image has committed', async () => {
   const machine: Machine = {
     ...{ state: 'warm', occupied: null, pid: 1234, qmp: '/nowhere', onExit: null },

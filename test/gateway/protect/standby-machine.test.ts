@@ -1,11 +1,13 @@
 /** The machine that waits at a standby. What it loads, and how it runs, tests of whole VMs show. */
 import { spawn } from 'node:child_process';
 import { copyFileSync, existsSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { QmpClient } from '../../../gateway/protect/qmp.ts';
 import { StandbyMachine } from '../../../gateway/protect/standby-machine.ts';
 import { FakeQemu } from '../../support/fake-qemu.ts';
+import { until } from '../../support/netns.ts';
 import { withoutPrograms } from '../../support/programs.ts';
 import { temporaryFolder } from '../../support/run-cli.ts';
 
@@ -48,19 +50,33 @@ it('a file where its QMP socket would be stays, and no machine is started that w
   expect([readFileSync(qmp, 'utf8'), existsSync(started)]).toEqual(['of somebody', false]);
 });
 
-it('a machine that is there already, and may be the VM, is left alone and told of', async () => {
-  const qmp = folder.path('vm');
+it.each([
+  ['is started at once', true],
+  ['is started when it is needed', false],
+])('a machine that is there already, and may be the VM, is left alone and told of, where one %s', async (_, isWarm) => {
+  const qmp = folder.path(`vm-${isWarm}`);
   const vm = new FakeQemu(qmp);
   vm.answers.set('query-status', () => ({ return: { status: 'running' } }));
-  const machine = new StandbyMachine({ command: ['/bin/false'], qmp, ram: null, disks: [], isWarm: true });
-  expect(machine.occupied).toBeNull();
-  const why = await new Promise((resolve) => {
-    machine.onExit = resolve;
-  });
-  expect(why).toBe(`a machine is running at ${qmp}: it may be the VM`);
-  expect([machine.occupied, machine.pid]).toEqual([why, null]);
-  await machine.stop();
+  const machine = new StandbyMachine({ command: ['/bin/false'], qmp, ram: null, disks: [], isWarm });
+  const ends: string[] = [];
+  machine.onExit = (why) => ends.push(why);
+  await machine.looked;
+  expect([machine.occupied, machine.pid]).toEqual([`a machine is running at ${qmp}: it may be the VM`, null]);
   vm.die();
+  await until(() => machine.occupied === null, 'another look', LIMIT_MS);
+  await machine.stop();
+  expect(ends.slice(0, 1)).toEqual(isWarm ? [`a machine is running at ${qmp}: it may be the VM`] : []);
+});
+
+it('one that does not answer may be the VM, too', async () => {
+  const qmp = folder.path('mute');
+  const mute = createServer((socket) => socket.on('error', () => {}));
+  await new Promise<void>((resolve) => mute.listen(qmp, resolve));
+  const machine = new StandbyMachine({ command: ['/bin/false'], qmp, ram: null, disks: [], isWarm: false });
+  await machine.looked;
+  expect(machine.occupied).toContain('it may be the VM');
+  await machine.stop();
+  mute.close();
 });
 
 it('a machine that has loaded an image is replaced where a newer one is to be loaded, and only then', async ({

@@ -140,12 +140,12 @@ it('a machine that was told to end is no failure', async () => {
 });
 
 it('a driver that comes to say once more that protection has ended does not begin it by its first word', async () => {
-  await open({ silenceMs: 60 });
+  await open({ silenceMs: 1500 });
   const link = await driver();
   await send(link, 1, 1, 'one');
   await link.call('protect.gone', { term: 1, isDeliberate: true, why: 'shut down' });
   (await driver()).close();
-  await sleep(200);
+  await until(() => standby.status.driverSilentMs! > 2000, 'silence');
   expect(standby.status.state).toBe('ended');
   const next = await driver();
   await send(next, 1, 2, 'two');
