@@ -88,6 +88,12 @@ describe('what the VM has joined', () => {
     ]);
   });
 
+  test('is reported with the priority of its last report', () => {
+    const of = (pcp: number) => ({ tags: [{ id: 5, pcp }] });
+    const own = heard(arpFrame(of(0)), igmpFrame(0x16, G4, of(0)), igmpFrame(0x16, G4, of(3)));
+    expect(list(own)).toEqual([`${G4} v2 81006005`]);
+  });
+
   test.each([
     ['IGMPv2', igmpFrame(0x17, G4)],
     ['IGMPv3', igmpRecords([[RECORD.toInclude, G4]])],
@@ -175,6 +181,8 @@ describe('whose it is', () => {
     expect(list(hear(own, arpFrame()))).toEqual([`${G4} v2`, `${G6} v1 by ::`]);
     expect(list(hear(own, ndFrame()))).toEqual([`${G4} v2`, `${G6} v1`]);
     expect(list(hear(own, igmpFrame(0x16, G4), mldFrame(131, G6)))).toEqual([`${G4} v2`, `${G6} v1`]);
+    const last = hear(heardNothing(), arpFrame(), mldFrame(131, G6, { from: '::' }), mldFrame(131, G6));
+    expect(list(last), 'by its last report').toEqual([`${G6} v1`]);
   });
 });
 

@@ -61,7 +61,10 @@ function mld(type: number, rest: number, payload: Uint8Array, dst: string, spec:
 }
 
 function link({ src = VM_MAC, tags = [] }: GroupSpec) {
-  return tags.reduce((builder, { id, tpid = 0x8100 }) => builder.vlan(id, { tpid }), frame().eth({ src }));
+  return tags.reduce(
+    (builder, { id, tpid = 0x8100, pcp = 0 }) => builder.vlan(id, { tpid, pcp }),
+    frame().eth({ src }),
+  );
 }
 
 function bytesOf(records: readonly GroupRecord[]): Uint8Array {
