@@ -38,12 +38,11 @@ export class TlsFilesError extends Error {
  * @throws TlsFilesError
  */
 export async function readTlsFiles({ cert, key, ca, crl }: TlsFiles): Promise<TlsMaterial> {
-  const [certText, keyText, caText, crlText] = await Promise.all([
-    read(cert),
-    read(key),
-    read(ca),
-    crl === null ? null : read(crl),
-  ]);
+  // One after the other: where several are missing, always the same one is told.
+  const certText = await read(cert);
+  const keyText = await read(key);
+  const caText = await read(ca);
+  const crlText = crl === null ? null : await read(crl);
   for (const block of blocksOf(cert, certText, 'CERTIFICATE')) parseCertificate(cert, block);
   const authorities = blocksOf(ca, caText, 'CERTIFICATE');
   for (const block of authorities) parseCertificate(ca, block);
