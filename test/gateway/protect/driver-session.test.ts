@@ -468,6 +468,26 @@ it('the standby is heard while the gateway is away, and the machine goes on unpr
   expect(rig.told('term').map(({ term }) => term)).toEqual(rig.told('term').map(() => 1));
 });
 
+it('a driver that is heard, and has not gone on with its term yet, does not renew its lease', async () => {
+  let resumes = () => {};
+  const disk = rig.disks(true);
+  const resume = async (...all: Parameters<typeof disk.resume>) => {
+    await new Promise<void>((resolve) => (resumes = resolve));
+    return disk.resume(...all);
+  };
+  rig.protect({ ...SHORT, disk: { ...disk, resume } });
+  await rig.commits(1);
+  rig.proxy.down();
+  await rig.until(() => state() === 'degraded', 'the driver to notice');
+  const { asked, pings } = rig;
+  rig.proxy.up();
+  await rig.until(() => rig.pings >= pings + 8, 'pings');
+  const renewals = rig.asked - asked;
+  resumes();
+  expect(renewals).toBe(0);
+  await rig.commits(1);
+});
+
 it('a standby that could not go on is protected at again, and so is one that was told to forget', async () => {
   rig.protect();
   await rig.commits(1);

@@ -559,6 +559,30 @@ it('keeps its image until the machine runs, also one of changes', async () => {
   expect(reopened(), 'a machine that runs changes its memory').toBeNull();
 });
 
+it('what an earlier process may have switched counts where going on fails, until there is a newer image', async () => {
+  const images = folder.path('switched');
+  const opened = () => new ImageStore(images, false, new RamBase(images, false, async () => {}));
+  const header = encodeDeltaHeader({ ramBytes: 8 * PAGE_BYTES, deviceBytes: 1, pages: 1, follows: null });
+  const bytes = Buffer.concat([header, Buffer.from([1]), Buffer.from([5, 0, 0, 0]), Buffer.alloc(PAGE_BYTES, 7)]);
+  const earlier = opened();
+  earlier.begin({ term: 1, epoch: 1 });
+  earlier.write(bytes);
+  await earlier.end({ term: 1, epoch: 1 }, bytes.length, crc32(bytes));
+  earlier.settle();
+  earlier.switching();
+  await open({ store: opened(), fence: () => Promise.reject(new Error('no')) });
+  const link = await driver();
+  await expect(standby.failover('told', false)).rejects.toThrow('no');
+  expect(standby.status).toMatchObject({ state: 'failed', hasGoneOn: true });
+  await link.closed;
+  await restart({ store: opened(), fence: () => Promise.reject(new Error('no')) });
+  const image = (await driver()).begin({ term: 1, epoch: 2 });
+  image.write(bytes);
+  await image.end(5000);
+  await expect(standby.failover('told', false)).rejects.toThrow('no');
+  expect(standby.status).toMatchObject({ state: 'failed', hasGoneOn: false });
+});
+
 it('where a machine has run on the memory that images change, a failover that failed is not tried again', async () => {
   const images = folder.path(`standby-images${made}`);
   const dies: Machine = {
